@@ -1,0 +1,170 @@
+"""Write a first ``dataset.toml`` from what an export holds: publishable unedited, and every line says why it is there."""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lakegate.errors import BadExport
+from lakegate.formats.export_files import ExportFiles
+from lakegate.formats.importing import read_export
+from lakegate.formats.reading import Reading, SourceRecord
+from lakegate.formats.recognising import Format
+from lakegate.quality.images import ImageMetrics, measure_many
+from lakegate.quality.rules import BOX_TOLERANCE_PX
+
+MEASURED_AT_MOST = 2000
+FEWEST_GROUPS = 10  # below, a share of groups is no share of samples
+GROUP_PATTERNS = {
+    r"^(.+?)_(?:jpg|jpeg|png)\.rf\.": "Roboflow's augmented copies of one photograph",
+    r"^(.+)/[^/]+$": "folder",
+    r"^(.+?)[-_][^-_/]*\d+$": "beginning of the name, before the last number",
+}
+
+
+def propose_dataset_toml(source: Path, images: Path | None, source_format: str = "auto") -> str:
+    """Return the text of a ``dataset.toml`` for an export (arguments as of ``import_export``).
+
+    Raises:
+        BadExport: the export cannot be read, or holds no object.
+    """
+    known, export, reading = read_export(source, images, source_format, ())
+    counts = Counter(item.label for record in reading.records for item in record.objects)
+    if not counts:
+        problem = f"; first problem: {reading.problems[0].file}: {reading.problems[0].reason}" if reading.problems else ""
+        raise BadExport(f"{source} holds no labelled object, so labels cannot be proposed{problem}")
+    lines = [
+        *_head(known, export, reading, counts),
+        *_labels(known, reading, counts),
+        *_policy(reading),
+        *_split_table(reading.records),
+        *_quality_table(export, reading.records),
+        *_slice_hint(reading.records),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(known: Format, export: ExportFiles, reading: Reading, counts: Counter[str]) -> list[str]:
+    labelled = {record.sample_id for record in reading.records} | {item.sample_id for item in reading.problems}
+    unlabelled = len(set(export.by_id) - labelled)
+    return [
+        f"# Proposed by `lakegate data init` from a {known.upper()} export: {len(reading.records)} labelled images, "
+        f"{counts.total()} objects, {unlabelled} images without labels (not published).",
+        *(f"# Note: {' '.join(note.split())}" for note in reading.notes),
+        'task = "detection"',
+    ]
+
+
+def _labels(known: Format, reading: Reading, counts: Counter[str]) -> list[str]:
+    if known == "voc":
+        labels, order = sorted(counts, key=lambda label: (-counts[label], label)), "most frequent first"
+    else:
+        labels, order = list(dict.fromkeys(label.strip() for label in reading.labels)), "as the export numbers them"
+    shown = ", ".join(f"{_one_line(label)} {counts[label]}" for label in labels[:12])
+    return [f"# {order}; objects: {shown}", f"labels = [{', '.join(map(_quoted, labels))}] # order is the class index"]
+
+
+def _policy(reading: Reading) -> list[str]:
+    bad = {item.sample_id for item in reading.problems} | {item.sample_id for item in reading.records if _has_bad_box(item)}
+    if not bad:
+        return ['on_bad_sample = "refuse" # one bad sample stops the version; "quarantine" publishes the others']
+    first = _one_line(min(bad))
+    return [
+        f"# {len(bad)} samples cannot be published as they are (the first is {first}); the report of a version names each.",
+        'on_bad_sample = "quarantine" # they are shown and kept out; "refuse" stops the version until they are corrected',
+    ]
+
+
+def _has_bad_box(record: SourceRecord) -> bool:
+    width_px, height_px = record.size_px
+    return record.stated_size_px not in (None, record.size_px) or any(
+        width <= 0
+        or height <= 0
+        or min(x, y) < -BOX_TOLERANCE_PX
+        or x + width > width_px + BOX_TOLERANCE_PX
+        or y + height > height_px + BOX_TOLERANCE_PX
+        for x, y, width, height in (item.bbox_xywh_px for item in record.objects)
+    )
+
+
+def _split_table(records: Sequence[SourceRecord]) -> list[str]:
+    given = Counter(record.split for record in records)
+    lines = ["", "[split]"]
+    if None not in given and {"train", "test"} <= set(given):
+        shares = ", ".join(f"{name} {number}" for name, number in sorted(given.items(), key=str))
+        return [*lines, f'from = "given" # the export says for each image: {shares}', 'group = "name"']
+    lines += ['from = "hash" # drawn by group, so a sample keeps its split in all versions', "test = 0.2"]
+    for pattern, meaning in GROUP_PATTERNS.items():
+        groups = _groups(pattern, [record.sample_id for record in records])
+        if groups >= FEWEST_GROUPS:
+            return [*lines, f"group = '{pattern}' # {groups} groups, by the {meaning}: near-copies stay on one side"]
+        if groups > 1:
+            lines.append(f"# group = '{pattern}' # would make {groups} groups, by the {meaning}: too few to draw from")
+    return [*lines, 'group = "name" # each image alone; if they come from few cameras or clips, give a pattern over the path']
+
+
+def _groups(pattern: str, sample_ids: Sequence[str]) -> int:
+    """Return the number of groups where the pattern fits nearly all samples and really joins some; else 0."""
+    found = [match.group(1) for match in (re.search(pattern, sample_id) for sample_id in sample_ids) if match]
+    groups = len(set(found))
+    return groups if len(found) >= 0.9 * len(sample_ids) and groups <= 0.7 * len(found) else 0
+
+
+def _quality_table(export: ExportFiles, records: Sequence[SourceRecord]) -> list[str]:
+    chosen = sorted(records, key=lambda record: record.sample_id)[:: max(1, len(records) // MEASURED_AT_MOST)]
+    pairs = [(record.sample_id, record.image) for record in chosen]
+    measured = measure_many(pairs, threads=min(os.cpu_count() or 1, 8))
+    if not measured.metrics:
+        reason = next(iter(measured.broken.values()), "no labelled image")
+        raise BadExport(f"no image below {export.images_dir.name} could be read: {reason}")
+    metrics = list(measured.metrics.values())
+    sides = [side for record in records for side in record.size_px]
+    sizes = Counter(record.size_px for record in records).most_common(3)
+    shown = ", ".join(f"{width} × {height} px ({number})" for (width, height), number in sizes)
+    lines = ["", f"[quality] # limits with a margin around what {len(metrics)} images were measured to be"]
+    if measured.broken:
+        lines.append(f"# {len(measured.broken)} images cannot be decoded, the first is {_one_line(min(measured.broken))}")
+    return [
+        *lines,
+        f"min_side_px = {max(1, int(min(sides) * 0.8))} # sizes found: {shown}",
+        f"max_side_px = {int(max(sides) * 1.25) + 1}",
+        *_range_lines(metrics),
+    ]
+
+
+def _range_lines(metrics: Sequence[ImageMetrics]) -> Iterable[str]:
+    brightness = [item.brightness for item in metrics]
+    low, high = _widened(brightness, 255, least_margin=20)
+    yield f"brightness = [{low}, {high}] # mean grey value, found {min(brightness):.0f} to {max(brightness):.0f}"
+    contrast = [item.contrast for item in metrics]
+    low, high = _widened(contrast, 128, least_margin=10)
+    yield f"contrast = [{low}, {high}] # standard deviation of grey, found {min(contrast):.0f} to {max(contrast):.0f}"
+    blur = [item.blur for item in metrics]
+    yield f"blur_min = {min(blur) / 4:.3g} # variance of the Laplacian, found {min(blur):.3g} to {max(blur):.3g}"
+
+
+def _widened(values: Sequence[float], highest: int, least_margin: int) -> tuple[int, int]:
+    margin = max(least_margin, 0.25 * (max(values) - min(values)))
+    return max(0, int(min(values) - margin)), min(highest, int(max(values) + margin) + 1)
+
+
+def _slice_hint(records: Sequence[SourceRecord]) -> list[str]:
+    numbers = sorted(len(record.objects) for record in records)
+    many = numbers[int(0.8 * (len(numbers) - 1))]
+    return [
+        "",
+        "# A slice is judged on its own in the regression matrix; this one would hold about a fifth of the images:",
+        "# [slices.crowded]",
+        f'# where = "objects >= {max(many, 1)}"',
+    ]
+
+
+def _quoted(label: str) -> str:
+    """Return a TOML basic string; its escapes are JSON's."""
+    return json.dumps(label, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

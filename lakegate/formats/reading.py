@@ -1,0 +1,60 @@
+"""What a reader hands on: one record per labelled image, and a list of what could not be read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lakegate.quality.problems import SampleProblem
+from lakegate.samples import Box, Split
+
+SizePx = tuple[int, int]  # width, height
+
+
+@dataclass(frozen=True)
+class SourceObject:
+    """One object as its label file states it; ``bbox_xywh_px`` is exact, and may lie outside or have no area."""
+
+    label: str
+    bbox_xywh_px: Box
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """One image together with its label file.
+
+    ``label_file`` is relative to the export (POSIX), ``size_px`` is (width, height) from the image's own header,
+    ``stated_size_px`` is what the label file says.
+    """
+
+    sample_id: str
+    label_file: str
+    label_path: Path
+    image: Path
+    size_px: SizePx
+    objects: tuple[SourceObject, ...]
+    stated_size_px: SizePx | None = None
+    split: Split | None = None
+
+
+@dataclass
+class Reading:
+    """Everything that one reader found. ``labels`` are the names as the export spells them, in class order."""
+
+    records: list[SourceRecord] = field(default_factory=list)
+    problems: list[SampleProblem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    label_files: dict[str, Path] = field(default_factory=dict)  # all that were read, by relative name
+
+    def problem(self, sample_id: str, file: str, rule: str, reason: str) -> None:
+        """Add one row of evidence."""
+        self.problems.append(SampleProblem(printable(sample_id), printable(file), rule, printable(reason)))
+
+
+def printable(text: str) -> str:
+    """Return the text with control signs and broken letters escaped, so that any name can be shown.
+
+    >>> printable("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
