@@ -1,0 +1,29 @@
+"""The door to training: torch is loaded only when a training starts."""
+
+import os
+from pathlib import Path
+
+from lakegate.training.job import Report, TrainingJob, TrainingResult
+
+__all__ = ["Report", "TrainingJob", "TrainingResult", "fit"]
+
+
+def fit(job: TrainingJob, folder: Path, report: Report) -> TrainingResult:
+    """Train, or go on from the checkpoint in ``folder``; run again after a kill, it ends with the same weights (CPU).
+
+    Args:
+        job: what to train on what.
+        folder: for ``checkpoint.pt`` (after every epoch) and ``model.pt`` (the final state_dict).
+        report: called after each epoch with its number, from 1, and its metrics.
+
+    Raises:
+        TrainingFailed: no samples, a loss that is not finite, or a checkpoint of another job.
+        UnsafeModelFile: the checkpoint holds code.
+        BadDeclaration: the architecture or its initialisation is not known.
+        SetupProblem: "cuda" is asked for and there is no GPU.
+    """
+    # OpenMP reads it when torch is loaded: spinning threads made an epoch 4 times slower beside one busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from lakegate.training.trainer import Trainer
+
+    return Trainer(job, folder).run(report)

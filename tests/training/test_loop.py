@@ -1,0 +1,183 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lakegate.canonical import sha256_file
+from lakegate.errors import BadDeclaration, SetupProblem, TrainingFailed
+from lakegate.training.checkpoints import load_tensors
+from lakegate.training.job import BIT_IDENTICAL, SEEDED_ONLY, TrainingJob
+from lakegate.training.loop import fit
+from lakegate.training.trainer import one_cycle
+from tests.training.own_network import DIE_AT_BATCH
+from tests.training.synthetic import make_model, make_version
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+KILLED_TRAINING = """
+import sys
+from pathlib import Path
+from lakegate.training.job import TrainingJob
+from lakegate.training.loop import fit
+from tests.training.test_loop import mortal_job
+fit(mortal_job(Path(sys.argv[1])), Path(sys.argv[2]), lambda epoch, metrics: print(epoch, flush=True))
+"""
+
+EMPTY_TRAINING = """
+import sys
+from pathlib import Path
+from lakegate.training.loop import TrainingJob, fit
+from tests.training.synthetic import make_model
+fit(TrainingJob(make_model(), []), Path(sys.argv[1]), print)
+"""
+
+
+def quiet(epoch, metrics):
+    assert epoch >= 1
+    assert math.isfinite(metrics["loss"])
+
+
+def mortal_job(images, epochs=3, **more):
+    model = make_model(epochs=epochs)
+    architecture = model.architecture.model_copy(update={"name": "tests.training.own_network:make_mortal"})
+    return TrainingJob(model.model_copy(update={"architecture": architecture}), [make_version(images)], **more)
+
+
+def test_two_trainings_of_one_job_end_with_identical_weights_and_another_seed_does_not(tmp_path):
+    job = TrainingJob(make_model(), [make_version(tmp_path / "images")], threads=2)
+    results = [fit(job, tmp_path / name, quiet) for name in ("a", "b")]
+    assert results[0].determinism == BIT_IDENTICAL
+    assert results[0].model_sha256 == results[1].model_sha256 == sha256_file(tmp_path / "a" / "model.pt")
+    assert results[0].metrics == results[1].metrics
+    other = fit(TrainingJob(job.model, job.versions, seed=1, threads=2), tmp_path / "c", quiet)
+    assert other.model_sha256 != results[0].model_sha256
+
+
+def test_the_result_tells_what_was_done_and_the_loss_falls(tmp_path):
+    job = mortal_job(tmp_path / "images", epochs=6)
+    seen = []
+    result = fit(job, tmp_path / "run", lambda epoch, metrics: seen.append((epoch, metrics["loss"])))
+    assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1][1] < seen[0][1]
+    assert result.metrics["loss"] == seen[-1][1]
+    assert result.n_samples == {"squares": 8}
+    assert (result.epochs_run, result.resumed_from_epoch) == (6, None)
+    assert result.peak_memory_bytes > 50_000_000
+    assert set(result.durations_s) == {"prepare", "training", "total"}
+    assert set(load_tensors(result.model_path)) == set(load_tensors(tmp_path / "run" / "checkpoint.pt")["model"])
+
+
+def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(tmp_path):
+    images, folder = tmp_path / "images", tmp_path / "killed"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_TRAINING, str(images), str(folder)],
+        cwd=CHECKOUT,
+        env={**os.environ, DIE_AT_BATCH: "6"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.stdout.split() == ["1", "2"]
+    assert not (folder / "model.pt").exists()
+    resumed = fit(mortal_job(images), folder, quiet)
+    whole = fit(mortal_job(images), tmp_path / "whole", quiet)
+    assert (resumed.resumed_from_epoch, resumed.epochs_run) == (2, 1)
+    assert resumed.model_sha256 == whole.model_sha256
+    assert len(resumed.history) == 3
+    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    job = mortal_job(tmp_path / "images", epochs=1)
+    first, again = (fit(job, tmp_path / "run", quiet) for _ in range(2))
+    assert (again.epochs_run, again.resumed_from_epoch) == (0, 1)
+    assert again.model_sha256 == first.model_sha256
+
+
+def test_a_truncated_checkpoint_is_set_aside_and_the_training_starts_anew(tmp_path):
+    job, folder = mortal_job(tmp_path / "images", epochs=1), tmp_path / "run"
+    whole = fit(job, folder, quiet)
+    checkpoint = folder / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    result = fit(job, folder, quiet)
+    assert result.resumed_from_epoch is None
+    assert "set aside as checkpoint.broken-1.pt" in result.notes[0]
+    assert result.model_sha256 == whole.model_sha256
+
+
+def test_another_job_in_the_same_folder_is_refused(tmp_path):
+    fit(mortal_job(tmp_path / "images", epochs=1), tmp_path / "run", quiet)
+    with pytest.raises(TrainingFailed, match="of another job"):
+        fit(mortal_job(tmp_path / "images", epochs=1, seed=7), tmp_path / "run", quiet)
+
+
+def test_going_on_with_other_threads_is_noted(tmp_path):
+    fit(mortal_job(tmp_path / "images", epochs=1), tmp_path / "run", quiet)
+    result = fit(mortal_job(tmp_path / "images", epochs=1, threads=2), tmp_path / "run", quiet)
+    assert "not bit-identical" in result.notes[0]
+
+
+def test_a_loss_that_is_not_finite_names_epoch_batch_and_samples(tmp_path):
+    model = make_model(extra="learning_rate = 1e30")
+    with pytest.raises(TrainingFailed, match=r"not finite in epoch 1, batch 2 .*squares/square-\d.*learning_rate"):
+        fit(TrainingJob(model, [make_version(tmp_path / "images")]), tmp_path / "run", quiet)
+
+
+def test_an_unknown_start_and_a_missing_gpu_are_refused_before_anything_is_written(tmp_path):
+    model = make_model()
+    started = model.model_copy(update={"architecture": model.architecture.model_copy(update={"init": "production"})})
+    with pytest.raises(BadDeclaration, match="only 'random' is supported"):
+        fit(TrainingJob(started, [make_version(tmp_path)]), tmp_path / "run", quiet)
+    if not torch.cuda.is_available():
+        with pytest.raises(SetupProblem, match="train with device 'cpu'"):
+            fit(TrainingJob(model, [make_version(tmp_path)], device="cuda"), tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_leaves_the_settings_of_torch_as_they_were(tmp_path):
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    fit(mortal_job(tmp_path / "images", epochs=1, threads=threads + 1), tmp_path / "run", quiet)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_threads_do_not_spin_while_they_wait(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    answer = subprocess.run(
+        [sys.executable, "-c", EMPTY_TRAINING, str(tmp_path)],
+        cwd=CHECKOUT,
+        env={**environment, "OMP_DISPLAY_ENV": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert "expected at least one dataset version to train on" in answer.stderr
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in answer.stderr  # printed by the OpenMP that torch loads
+
+
+def test_the_learning_rate_follows_one_cycle_of_torch():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.004, total_steps=50, cycle_momentum=False)
+    for step in range(50):
+        assert one_cycle(step, 50, 0.004) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6, abs=1e-12)
+        optimizer.step()
+        schedule.step()
+    assert one_cycle(0, 1, 0.004) > 0
+
+
+@pytest.mark.gpu
+def test_a_training_on_a_gpu_reaches_the_loss_of_one_on_the_cpu(tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU: torch sees no CUDA device")
+    on_cpu, on_gpu = (
+        fit(mortal_job(tmp_path / "images", epochs=6, device=device), tmp_path / device, quiet) for device in ("cpu", "cuda")
+    )
+    assert on_gpu.determinism == SEEDED_ONLY
+    assert on_gpu.gpu is not None
+    assert on_gpu.metrics["loss"] == pytest.approx(on_cpu.metrics["loss"], rel=0.1)
