@@ -1,0 +1,237 @@
+"""Compare a candidate with a baseline: predict, exclude what was trained on, fill the cells of the matrix."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lakegate.catalog import split_reference
+from lakegate.errors import BadInput
+from lakegate.evaluation.flips import Flip, FlipKind, find_flips
+from lakegate.evaluation.latency import measure_latency
+from lakegate.evaluation.matrix import Cell, CellKind, Changes, Coverage, InferenceCount, Matrix, Measured, ModelFacts
+from lakegate.evaluation.metrics import ALL_LABELS, Values, measure
+from lakegate.evaluation.partition import Partition, partition
+from lakegate.evaluation.predictions import LazyModel, ModelUnderTest, PredictionSet, predict, prediction_key, runtime_name
+from lakegate.evaluation.scoring import JudgedSample, ScoredDetections, score, truth_of
+from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD
+from lakegate.lake.local_version import LocalImage, LocalVersion
+from lakegate.samples import Sample
+from lakegate.settings import Settings
+
+N_LATENCY_IMAGES = 40
+Progress = Callable[[int, int], None]
+
+
+class _Judge:
+    """One model with its opened file and its counters, over all datasets of a comparison."""
+
+    def __init__(self, model: ModelUnderTest, settings: Settings, progress: Progress | None) -> None:
+        self.model = model
+        self._lazy = LazyModel(model)
+        self._settings = settings
+        self._progress = progress
+        self._n_inferred = 0
+        self._n_cached = 0
+
+    def predict(self, images: Mapping[str, LocalImage]) -> PredictionSet:
+        found = predict(self.model, images, self._settings, self._lazy, self._progress)
+        self._n_inferred += found.n_inferred
+        self._n_cached += found.n_cached
+        return found
+
+    @property
+    def count(self) -> InferenceCount:
+        return InferenceCount(self._n_inferred, self._n_cached, self._lazy.n_sessions)
+
+
+@dataclass(frozen=True)
+class _JudgedSet:
+    """The judged test samples of one dataset version."""
+
+    version: LocalVersion
+    samples: list[JudgedSample]
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    kind: CellKind
+    dataset: str
+    samples: list[JudgedSample]
+
+
+def compare(
+    candidate: ModelUnderTest,
+    baseline: ModelUnderTest | None,
+    judged: LocalVersion,
+    baseline_version: LocalVersion | None,
+    settings: Settings,
+    further: Mapping[str, LocalVersion] | None = None,
+    n_latency_images: int = N_LATENCY_IMAGES,
+    progress: Progress | None = None,
+) -> Matrix:
+    """Judge both models on the test split of one version and on further datasets.
+
+    Args:
+        judged: the version that the verdict is about.
+        baseline_version: the version of the same dataset that the baseline was released on; None where it has none
+            (then every test sample counts as added).
+        further: versions by their reference in ``[data] evaluate`` (``name`` or ``name:slice``); the judged dataset's own
+            name is skipped, its samples are judged already.
+        n_latency_images: how many times one image goes through each model to measure latency; 0 measures none.
+        progress: called with (images done, images to compute) per model and dataset.
+
+    Raises:
+        BadInput: the models do not know the same labels in the same order.
+        UnknownLabel: a test sample has a label that the models do not know.
+        ChecksumMismatch: an ONNX file is not the one that its run recorded.
+    """
+    _require_same_labels(candidate, baseline)
+    judges = [_Judge(model, settings, progress) for model in (candidate, baseline) if model is not None]
+    others = {name: item for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset}
+    main = _judge_set(judges, judged, "")
+    side = {name: _judge_set(judges, item, split_reference(name)[1]) for name, item in others.items()}
+    changes = partition(judged, baseline_version) if baseline is not None else None
+    columns = _columns(main, changes)
+    columns += [_Column(name, "dataset", item.version.version.dataset, item.samples) for name, item in side.items()]
+    samples = {item.key: item for judged_set in (main, *side.values()) for item in judged_set.samples}
+    flips = _all_flips(samples, columns, candidate.labels)
+    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images)
+    return Matrix(
+        candidate=_facts(candidate),
+        baseline=None if baseline is None else _facts(baseline),
+        labels=candidate.labels,
+        runtime=runtime_name(),
+        cells=tuple(_cell(column, flips, candidate, baseline) for column in columns),
+        coverage=(main.coverage, *(item.coverage for item in side.values())),
+        changes=_count_changes(changes, baseline_version),
+        flips=tuple(flips),
+        samples=samples,
+        measured=Measured(judges[0].count, judges[1].count if baseline is not None else None, latency),
+    )
+
+
+def _require_same_labels(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:
+    if baseline is not None and candidate.labels != baseline.labels:
+        raise BadInput(
+            f"expected two models with the same labels in the same order; {candidate.title} has {list(candidate.labels)}, "
+            f"{baseline.title} has {list(baseline.labels)}; train the candidate on a version with the baseline's labels"
+        )
+
+
+def _judge_set(judges: Sequence[_Judge], version: LocalVersion, slice_name: str) -> _JudgedSet:
+    """Predict on the test samples that no model trained on."""
+    asked = version.samples_in(slice_name, split="test")
+    seen = [_trained_on(judge.model, asked, version) for judge in judges]
+    samples = [sample for sample in asked if not any(sample.id in ids for ids in seen)]
+    images = {sample.id: version.images[sample.id] for sample in samples}
+    found = [judge.predict(images) for judge in judges]
+    pinned = version.version
+    coverage = Coverage(
+        reference=f"{pinned.dataset}:{slice_name}@{pinned.tag}" if slice_name else pinned.reference,
+        commit=pinned.commit,
+        content_digest=pinned.content_digest,
+        n_test=len(asked),
+        n_judged=len(samples),
+        n_trained_on_by_candidate=len(seen[0]),
+        n_trained_on_by_baseline=len(seen[1]) if len(seen) > 1 else 0,
+    )
+    return _JudgedSet(version, [_judge_sample(judges, found, version, sample) for sample in samples], coverage)
+
+
+def _trained_on(model: ModelUnderTest, samples: Sequence[Sample], version: LocalVersion) -> set[str]:
+    return {sample.id for sample in samples if version.images[sample.id].sha256 in model.trained_on}
+
+
+def _judge_sample(
+    judges: Sequence[_Judge], found: Sequence[PredictionSet], version: LocalVersion, sample: Sample
+) -> JudgedSample:
+    truth = truth_of(sample, judges[0].model.labels)
+    scored: list[ScoredDetections] = [
+        score(item.detections[sample.id], truth, judge.model.declaration.operating.score_threshold)
+        for judge, item in zip(judges, found, strict=True)
+    ]
+    baseline = scored[1] if len(scored) > 1 else None
+    return JudgedSample(version.version.dataset, sample, version.images[sample.id], truth, scored[0], baseline)
+
+
+def _columns(judged: _JudgedSet, changes: Partition | None) -> list[_Column]:
+    dataset = judged.version.version.dataset
+    columns = [_Column(CELL_ALL, "all", dataset, judged.samples)]
+    if changes is not None:
+        old = [item for item in judged.samples if changes.change_of[item.sample.id] == "unchanged"]
+        new = [item for item in judged.samples if changes.change_of[item.sample.id] != "unchanged"]
+        columns += [_Column(CELL_OLD, "old_data", dataset, old), _Column(CELL_DIFF, "diff", dataset, new)]
+    for name in judged.version.declaration.slices:
+        inside = {sample.id for sample in judged.version.samples_in(name, split="test")}
+        columns.append(_Column(name, "slice", dataset, [item for item in judged.samples if item.sample.id in inside]))
+    return columns
+
+
+def _all_flips(samples: Mapping[str, JudgedSample], columns: Sequence[_Column], labels: tuple[str, ...]) -> list[Flip]:
+    cells_of: dict[str, list[str]] = {key: [] for key in samples}
+    for column in columns:
+        for item in column.samples:
+            cells_of[item.key].append(column.name)
+    return [flip for key, item in samples.items() for flip in find_flips(item, labels, tuple(cells_of[key]))]
+
+
+def _cell(column: _Column, flips: Sequence[Flip], candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> Cell:
+    labels = candidate.labels
+    n_objects = Counter(labels[index] for item in column.samples for index in item.truth.labels.tolist())
+    keys = {item.key for item in column.samples}
+    inside = [flip for flip in flips if flip.sample_key in keys]
+    kinds: tuple[FlipKind, ...] = ("negative", "positive", "new_false")
+    return Cell(
+        name=column.name,
+        kind=column.kind,
+        dataset=column.dataset,
+        n_samples=len(column.samples),
+        n_objects=_with_total({label: n_objects[label] for label in labels}),
+        candidate=_measure_candidate(column, candidate),
+        baseline=None if baseline is None else _measure_baseline(column, baseline),
+        n_flips={
+            kind: _with_total({label: sum(flip.kind == kind and flip.label == label for flip in inside) for label in labels})
+            for kind in kinds
+        },
+    )
+
+
+def _with_total(counts: dict[str, int]) -> dict[str, int]:
+    return {ALL_LABELS: sum(counts.values()), **counts}
+
+
+def _measure_candidate(column: _Column, model: ModelUnderTest) -> Values:
+    judged = [(item.truth, item.candidate) for item in column.samples]
+    return measure(judged, model.labels, model.declaration.operating.max_objects)
+
+
+def _measure_baseline(column: _Column, model: ModelUnderTest) -> Values:
+    judged = [(item.truth, item.baseline) for item in column.samples if item.baseline is not None]
+    return measure(judged, model.labels, model.declaration.operating.max_objects)
+
+
+def _facts(model: ModelUnderTest) -> ModelFacts:
+    return ModelFacts(
+        name=model.name,
+        run_id=model.run_id,
+        model_sha256=model.model_sha256,
+        declaration_digest=model.declaration.digest,
+        processing_digest=prediction_key(model).processing_digest,
+        score_threshold=model.declaration.operating.score_threshold,
+        size_bytes=model.size_bytes,
+    )
+
+
+def _count_changes(changes: Partition | None, since: LocalVersion | None) -> Changes | None:
+    if changes is None:
+        return None
+    return Changes(
+        since=since.version.reference if since is not None else "",
+        n_unchanged=changes.count("unchanged"),
+        n_added=changes.count("added"),
+        n_relabelled=changes.count("relabelled"),
+        n_reimaged=changes.count("reimaged"),
+        n_removed=changes.n_removed,
+    )

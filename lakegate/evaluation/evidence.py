@@ -1,0 +1,65 @@
+"""The matrix as JSON with exact numbers, and the digest of what an approval is bound to."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
+from lakegate.evaluation.matching import MATCH_IOU
+from lakegate.evaluation.matrix import Matrix
+from lakegate.evaluation.predictions import SCORE_FLOOR
+from lakegate.gate_rules import METRICS, RuleResult
+
+CONSTANTS = {"match_iou": MATCH_IOU, "score_floor": SCORE_FLOOR, "min_samples": MIN_SAMPLES, "min_objects": MIN_OBJECTS}
+
+
+def matrix_json(matrix: Matrix, verdict: Verdict) -> bytes:
+    """Return everything that the page shows, as JSON. The label ``""`` stands for all labels, null for "cannot be said".
+
+    ``measured`` (latency, cache counters) and a sentence about latency differ from run to run; :func:`evidence_digest`
+    leaves out what does.
+    """
+    latency = matrix.measured.latency
+    content = evidence(matrix, verdict)
+    content["flips"] = [asdict(flip) for flip in matrix.flips]
+    content["verdict"] = {"outcome": verdict.outcome.value, "sentence": verdict.sentence}
+    content["rules"] = [_rule(result, with_numbers=True) for result in verdict.results]
+    content["measured"] = asdict(matrix.measured)
+    if latency is not None:
+        content["measured"]["latency"]["p99_ratio"] = latency.p99_ratio
+    return exact_json(content)
+
+
+def evidence_digest(matrix: Matrix, verdict: Verdict) -> str:
+    """Return the SHA-256 of :func:`evidence`: equal for equal inputs, on any machine with this runtime."""
+    return sha256_bytes(exact_json(evidence(matrix, verdict)))
+
+
+def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
+    """Return what a decision rests on: models, data, cells, flips and outcomes, without anything that time changes.
+
+    Of a rule on latency only the outcome counts here: its milliseconds differ each time. Of a flip its scores and predicted
+    boxes are left out: their last digits depend on how images were batched, so on what was in the cache.
+    """
+    return {
+        "candidate": asdict(matrix.candidate),
+        "baseline": None if matrix.baseline is None else asdict(matrix.baseline),
+        "labels": list(matrix.labels),
+        "runtime": matrix.runtime,
+        "constants": CONSTANTS,
+        "cells": [asdict(cell) for cell in matrix.cells],
+        "coverage": [asdict(item) for item in matrix.coverage],
+        "changes": None if matrix.changes is None else asdict(matrix.changes),
+        "flips": [[flip.kind, flip.dataset, flip.sample_id, flip.label, list(flip.cells)] for flip in matrix.flips],
+        "verdict": {"outcome": verdict.outcome.value},
+        "rules": [_rule(item, with_numbers=METRICS[item.key.split(".")[0]].per_cell) for item in verdict.results],
+        "skipped": [asdict(item) for item in verdict.skipped],
+    }
+
+
+def _rule(result: RuleResult, with_numbers: bool) -> Mapping[str, Any]:
+    content: dict[str, Any] = {"key": result.key, "outcome": result.outcome.value, "limit": result.limit}
+    if with_numbers:
+        content |= {"value": result.value, "sentence": result.sentence}
+    return content

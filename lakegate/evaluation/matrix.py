@@ -1,0 +1,154 @@
+"""The regression matrix as data: candidate and baseline (rows) on old data, the diff, slices and further datasets (columns)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lakegate.errors import LakegateError
+from lakegate.evaluation.flips import Flip, FlipKind
+from lakegate.evaluation.metrics import ALL_LABELS, Values
+from lakegate.evaluation.scoring import JudgedSample
+
+CellKind = Literal["all", "old_data", "diff", "slice", "dataset"]
+Row = Literal["candidate", "baseline"]
+SHORT_WORDS = {
+    "map50": "mAP50",
+    "map": "mAP50-95",
+    "precision": "precision",
+    "recall": "recall",
+    "missed_per_image": "missed objects per image",
+    "false_per_image": "false objects per image",
+    "negative_flip_rate": "negative flips",
+    "latency_p99_ratio": "p99 latency",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column: both models on the same samples."""
+
+    name: str
+    kind: CellKind
+    dataset: str
+    n_samples: int
+    n_objects: dict[str, int]  # by label; ALL_LABELS for all
+    candidate: Values
+    baseline: Values | None
+    n_flips: dict[FlipKind, dict[str, int]]
+
+    @property
+    def words(self) -> str:
+        """The column's name in sentences."""
+        if self.kind in ("slice", "dataset"):
+            return f"{self.kind} {self.name}"
+        return {"all": "all test samples", "old_data": "old data", "diff": "the diff"}[self.kind]
+
+    def value(self, metric: str, label: str = ALL_LABELS, row: Row = "candidate") -> float | None:
+        """Return one number; None where the cell cannot say it (no objects, no such label, no baseline)."""
+        if metric == "negative_flip_rate":
+            n_objects = self.n_objects.get(label, 0)
+            flips = self.n_flips["negative"].get(label, 0)
+            return flips / n_objects if n_objects and self.baseline is not None and row == "candidate" else None
+        values = self.candidate if row == "candidate" else self.baseline
+        return None if values is None else values[metric].get(label)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model it is, and how its predictions are cut."""
+
+    name: str
+    run_id: str
+    model_sha256: str
+    declaration_digest: str
+    processing_digest: str
+    score_threshold: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which test samples of a dataset were judged, and why some were not."""
+
+    reference: str
+    commit: str
+    content_digest: str
+    n_test: int
+    n_judged: int
+    n_trained_on_by_candidate: int
+    n_trained_on_by_baseline: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Test samples of the judged version by what happened to them since the baseline's version (before exclusions)."""
+
+    since: str  # dataset@tag; "" where the baseline has no version of this dataset
+    n_unchanged: int
+    n_added: int
+    n_relabelled: int
+    n_reimaged: int
+    n_removed: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of the network and the post-processing for one image, both models measured in turn in one process."""
+
+    n_images: int
+    candidate_p50_ms: float
+    candidate_p99_ms: float
+    baseline_p50_ms: float | None
+    baseline_p99_ms: float | None
+
+    @property
+    def p99_ratio(self) -> float | None:
+        """p99 of the candidate over that of the baseline."""
+        return self.candidate_p99_ms / self.baseline_p99_ms if self.baseline_p99_ms else None
+
+
+@dataclass(frozen=True)
+class InferenceCount:
+    """What judging one model cost: images computed, images from the cache, ONNX Runtime sessions opened for it."""
+
+    n_inferred: int
+    n_cached: int
+    n_sessions: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What differs from run to run: no part of the evidence digest."""
+
+    candidate: InferenceCount
+    baseline: InferenceCount | None
+    latency: Latency | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The whole comparison. ``samples`` and ``flips`` feed the page; they stay in the order of datasets and sample ids."""
+
+    candidate: ModelFacts
+    baseline: ModelFacts | None
+    labels: tuple[str, ...]
+    runtime: str
+    cells: tuple[Cell, ...]
+    coverage: tuple[Coverage, ...]  # the judged version first
+    changes: Changes | None  # None without a baseline
+    flips: tuple[Flip, ...]
+    samples: dict[str, JudgedSample]  # by dataset/sample
+    measured: Measured
+
+    def cell(self, name: str) -> Cell | None:
+        """Return the column of that name; the name of a dataset answers for its only column."""
+        exact = [cell for cell in self.cells if cell.name == name]
+        narrowed = [cell for cell in self.cells if cell.kind == "dataset" and cell.dataset == name]
+        judged = [cell for cell in self.cells if cell.kind == "all" and cell.dataset == name]
+        return next(iter([*exact, *(narrowed if len(narrowed) == 1 else []), *judged]), None)
+
+    def require_cell(self, name: str) -> Cell:
+        """Return the column of that name; raises ``LakegateError`` where there is none."""
+        cell = self.cell(name)
+        if cell is None:
+            raise LakegateError(f"the matrix has no column '{name}'; it has {', '.join(item.name for item in self.cells)}")
+        return cell

@@ -1,0 +1,68 @@
+"""One sample's truth, and what one model made of it at its operating threshold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lakegate.detections import Detections, IntArray
+from lakegate.errors import UnknownLabel, nearest
+from lakegate.evaluation.matching import Match, match_detections
+from lakegate.imaging import FloatArray
+from lakegate.lake.local_version import LocalImage
+from lakegate.samples import Sample
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The labelled objects of one sample: boxes in pixels, shape (T, 4), and label indices, shape (T,)."""
+
+    boxes_xyxy_px: FloatArray
+    labels: IntArray
+
+
+@dataclass(frozen=True)
+class ScoredDetections:
+    """One model on one sample: all predictions from the score floor, those above the operating threshold, and their match."""
+
+    everything: Detections
+    kept: Detections
+    match: Match
+    threshold: float
+
+
+@dataclass(frozen=True)
+class JudgedSample:
+    """One test sample with the predictions of both models."""
+
+    dataset: str
+    sample: Sample
+    image: LocalImage
+    truth: Truth
+    candidate: ScoredDetections
+    baseline: ScoredDetections | None
+
+    @property
+    def key(self) -> str:
+        """``dataset/sample``: unique over all datasets of one matrix."""
+        return f"{self.dataset}/{self.sample.id}"
+
+
+def truth_of(sample: Sample, labels: Sequence[str]) -> Truth:
+    """Return the sample's objects as arrays; raises ``UnknownLabel`` where the models do not know a label."""
+    indices = []
+    for annotation in sample.annotations:
+        if annotation.label not in labels:
+            raise UnknownLabel(
+                f"sample '{sample.id}' has an object labelled '{annotation.label}', which the models were not trained on"
+                f"{nearest(annotation.label, labels)}; judge them on a dataset with their labels, or train with this one"
+            )
+        indices.append(labels.index(annotation.label))
+    boxes = np.array([item.box_xyxy_px for item in sample.annotations], dtype=np.float32).reshape(-1, 4)
+    return Truth(boxes, np.array(indices, dtype=np.int64))
+
+
+def score(detections: Detections, truth: Truth, threshold: float) -> ScoredDetections:
+    """Cut the predictions at ``threshold`` (kept where equal) and match what is left with the truth."""
+    kept = detections.at_least(threshold)
+    return ScoredDetections(detections, kept, match_detections(truth.boxes_xyxy_px, truth.labels, kept), threshold)

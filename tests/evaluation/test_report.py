@@ -1,0 +1,194 @@
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lakegate.canonical import sha256_file
+from lakegate.detections import Detections
+from lakegate.evaluation.comparing import compare
+from lakegate.evaluation.gate import Verdict, judge
+from lakegate.evaluation.matrix import Latency, Matrix
+from lakegate.evaluation.prediction_cache import PredictionCache
+from lakegate.evaluation.predictions import prediction_key
+from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.gate_rules import parse_rule
+from lakegate.lake.local_version import LocalImage
+from tests.evaluation.planted import World, found, object_at
+
+EVIL = '<script>alert("x")</script>'
+LABELS = ("cell", EVIL)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TRY_KEYS = """
+const press = key => {
+  document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+  return document.querySelector(".here").id;
+};
+const choose = (name, value) => {
+  const select = document.querySelector(`[data-filter="${name}"]`);
+  select.value = value;
+  select.dispatchEvent(new Event("change"));
+  return [...document.querySelectorAll(".flip")].filter(item => !item.hidden).length;
+};
+const keys = [press("ArrowRight"), press("ArrowRight"), press("ArrowLeft")].join(" ");
+document.title = `${keys}, ${choose("kinds", "negative")} images, ${choose("kinds", "positive")} of positive flips, `
+  + `${(choose("kinds", ""), choose("cells", "diff"))} of diff`;
+"""
+
+
+def judged(world: World, n_latency_images: int = 0, limit: float = 0.9) -> tuple[Matrix, Verdict]:
+    objects = {number: [object_at(0), object_at(1, EVIL)] for number in range(12)}
+    now = world.version(objects, labels=LABELS)
+    before = world.version({number: objects[number] for number in range(6)}, tag="v1", labels=LABELS)
+    candidate = world.model("new", {number: [found(0), found(5)] for number in range(12)}, labels=LABELS)
+    baseline = world.model("old", {number: [found(0), found(1, 0.8, 1)] for number in range(12)}, labels=LABELS)
+    matrix = compare(candidate, baseline, now, before, world.settings, n_latency_images=n_latency_images)
+    rules = [parse_rule("recall.all.min", limit), parse_rule(f"recall.old_data.{EVIL}.min", 0.5)]
+    if n_latency_images:
+        rules.append(parse_rule("latency_p99_ratio.all.max", 1000))
+    return matrix, judge(rules, matrix)
+
+
+class _Page(HTMLParser):
+    """Collects the tags, and the texts that a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_from_outside(world: World) -> None:
+    html = render_matrix_html(*judged(world))
+    page = _Page(html)
+    addresses = [attributes.get(name) for _, attributes in page.tags for name in ("src", "href", "action")]
+    assert not [value for value in addresses if value and not value.startswith(("#", "data:"))]
+    assert not [url for url in re.findall(r"url\((.{0,8})", html) if not url.startswith('"data:')]
+    assert not re.search(r"https?://(?!www\.w3\.org/)", html)
+    assert "@import" not in html
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "embed", "base")]
+
+
+def test_a_label_that_is_markup_is_shown_as_text(world: World) -> None:
+    html = render_matrix_html(*judged(world))
+    assert EVIL not in html
+    assert EVIL in _Page(html).text
+    assert sum(tag == "script" for tag, _ in _Page(html).tags) == 1
+
+
+def test_the_verdict_stands_first_and_every_rule_has_its_sentence(world: World) -> None:
+    matrix, verdict = judged(world)
+    text = _Page(render_matrix_html(matrix, verdict)).text
+    assert verdict.sentence in text
+    assert text.index(verdict.sentence) < text.index("Rules of the gate") < text.index("The matrix") < text.index("Flips:")
+    for result in verdict.results:
+        assert result.sentence in text and result.key in text
+    assert evidence_digest(matrix, verdict) in text
+
+
+def test_every_image_with_flips_shows_truth_baseline_and_candidate(world: World) -> None:
+    page = _Page(render_matrix_html(*judged(world)))
+    articles = [attributes for tag, attributes in page.tags if tag == "article"]
+    pictures = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg" and "aria-label" in attributes]
+    assert len(articles) == 12
+    assert pictures[:3] == ["planted/s0000, truth", "planted/s0000, baseline", "planted/s0000, candidate"]
+    assert json.loads(articles[0]["data-flips"] or "") == [["negative", EVIL], ["new_false", "cell"]]
+    assert json.loads(articles[0]["data-cells"] or "") == ["all", "old_data"]
+
+
+def test_the_page_says_how_many_images_it_does_not_show(world: World) -> None:
+    matrix, verdict = judged(world)
+    html = render_matrix_html(matrix, verdict, max_images=5)
+    assert html.count("<article") == 5
+    assert "7 further images with 14 flips are not shown" in _Page(html).text
+
+
+def test_the_evidence_digest_is_the_same_for_the_same_inputs_and_follows_the_outcome(world: World) -> None:
+    first, again = judged(world, n_latency_images=4), judged(world, n_latency_images=4)
+    assert first[0].measured != again[0].measured  # the second came from the cache, and took another time
+    assert evidence_digest(*first) == evidence_digest(*again)
+    assert matrix_json(*first) != matrix_json(*again)
+    assert evidence_digest(*judged(world, n_latency_images=4, limit=0.2)) != evidence_digest(*first)
+
+
+def test_the_json_holds_the_exact_numbers_of_the_matrix(world: World) -> None:
+    matrix, verdict = judged(world, n_latency_images=4)
+    content = json.loads(matrix_json(matrix, verdict))
+    cells = {cell["name"]: cell for cell in content["cells"]}
+    assert cells["old_data"]["candidate"]["recall"] == matrix.require_cell("old_data").candidate["recall"]
+    assert (content["verdict"]["outcome"], content["verdict"]["sentence"]) == (verdict.outcome.value, verdict.sentence)
+    assert [item["sentence"] for item in content["rules"]] == [item.sentence for item in verdict.results]
+    assert len(content["flips"]) == len(matrix.flips) == 24
+    assert content["measured"]["latency"]["p99_ratio"] > 0
+    assert content["measured"]["baseline"]["n_inferred"] == 12
+
+
+def test_the_markdown_shows_the_same_rows_and_rules(world: World) -> None:
+    matrix, verdict = judged(world)
+    text = matrix_markdown(matrix, verdict)
+    assert verdict.sentence in text.splitlines()[0]
+    assert "| recall, candidate | 0.500 | 0.500 | 0.500 |" in text
+    assert "| recall, difference | −0.500 worse | −0.500 worse | −0.500 worse |" in text
+    assert all(result.sentence in text for result in verdict.results)
+
+
+def test_a_first_release_has_a_page_without_flips(world: World) -> None:
+    now = world.version({number: [object_at(0)] for number in range(6)})
+    first = compare(world.model("new", {number: [found(0)] for number in range(6)}), None, now, None, world.settings)
+    verdict = judge([parse_rule("recall.all.min", 0.9), parse_rule("map50.old_data.max_drop", 0.03)], first)
+    text = _Page(render_matrix_html(first, verdict)).text
+    assert "none: this is the first release" in text
+    assert "Skipped: no baseline yet" in text
+    assert "Flips" not in text
+    assert "baseline" not in matrix_markdown(first, verdict).replace("no baseline yet", "").replace("a baseline.", "")
+
+
+@pytest.mark.parametrize("latency", [None, Latency(40, 8.0, 12.0, 8.1, 10.0)])
+def test_latency_is_shown_or_said_to_be_missing(world: World, latency: Latency | None) -> None:
+    matrix, verdict = judged(world)
+    html = render_matrix_html(replace(matrix, measured=replace(matrix.measured, latency=latency)), verdict)
+    assert ("12.0 ms" in html) == (latency is not None)
+    assert ("Latency was not measured" in html) == (latency is None)
+
+
+def test_a_page_of_real_images_embeds_each_of_them_once_and_small(world: World, samples_dir: Path) -> None:
+    photographs = sorted((samples_dir / "bccd" / "images").glob("*.jpg"))[:6]
+    planted = world.version({number: [object_at(0)] for number in range(6)})
+    images = {sample.id: LocalImage(path, sha256_file(path)) for sample, path in zip(planted.samples, photographs, strict=True)}
+    samples = tuple(replace(sample, width_px=640, height_px=480) for sample in planted.samples)
+    baseline = world.model("old", {})
+    cache = PredictionCache(world.settings.cache_dir, prediction_key(baseline))
+    right = Detections(np.array([found(0)[0]], np.float32), np.array([0.9], np.float32), np.array([0]))
+    for image in images.values():
+        cache.write(image.sha256, right)
+    now = replace(planted, samples=samples, images=images)
+    candidate = world.model("new", {0: [found(8)]})  # knows no photograph: finds nothing
+    matrix = compare(candidate, baseline, now, now, world.settings, n_latency_images=0)
+    html = render_matrix_html(matrix, judge([], matrix))
+    assert matrix.require_cell("old_data").n_flips["negative"][""] == 6
+    assert (html.count("data:image/jpeg;base64,"), html.count("<article")) == (6, 6)
+    assert len(html) < 6 * 60_000 + 60_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is absent: the page's keys and filters cannot be tried")
+def test_keys_step_through_the_flips_and_filters_narrow_them(world: World, tmp_path: Path) -> None:
+    html = render_matrix_html(*judged(world))
+    page = tmp_path / "page.html"
+    page.write_text(html.replace("</body>", f"<script>{TRY_KEYS}</script></body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    options += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [str(CHROMIUM), *options, "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "<title>flip-1 flip-2 flip-1, 12 images, 0 of positive flips, 6 of diff</title>" in shown
