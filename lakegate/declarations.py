@@ -26,10 +26,8 @@ class SplitTable(Strict):
     """``given`` keeps the export's own lists; ``hash`` draws by group."""
 
     source: Literal["hash", "given"] = Field(default="hash", alias="from")
-    test: Flip = Literal["horizontal", "vertical", "diagonal"]
-Share = 0.2
-    val: Flip = Literal["horizontal", "vertical", "diagonal"]
-Share = 0.0
+    test: Share = 0.2
+    val: Share = 0.0
     group: str = "name"
 
     @model_validator(mode="after")
@@ -205,8 +203,7 @@ class ScheduleTable(Strict):
 class MonitoringTable(Strict):
     """Which share of the requests in production is kept for monitoring."""
 
-    sampling_ratio: Flip = Literal["horizontal", "vertical", "diagonal"]
-Share = 0.05
+    sampling_ratio: Share = 0.05
 
 
 class ModelDeclaration(Strict):

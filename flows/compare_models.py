@@ -1,0 +1,25 @@
+"""Judge a candidate against a baseline: the regression matrix and the verdict of the gate."""
+
+from prefect import flow
+
+from tasks import comparing
+
+
+@flow(name="compare-models", flow_run_name="{model}-{candidate}", persist_result=False)
+def compare_models(
+    model: str,
+    candidate: str,
+    baseline: str = "production",
+    versions: list[str] = [],  # noqa: B006 - Prefect shows the default in its form
+) -> str:
+    """Compare on old data, on the diff and on every slice; the page opens from this run's artifacts.
+
+    Args:
+        model: Name of a folder in models/, for example blood-cells.
+        candidate: Id of the run to judge.
+        baseline: Id of the run that it must not be worse than; production, or none.
+        versions: Dataset versions to judge on, as dataset@tag; a dataset that is not named is taken at its newest attested tag.
+    """
+    comparison = comparing.plan_comparison(model, candidate, baseline, versions)
+    comparing.judge(comparison)
+    return comparing.show_verdict(comparison)

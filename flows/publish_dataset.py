@@ -1,0 +1,39 @@
+"""Publish an annotation export as an immutable, attested version of a dataset."""
+
+from typing import Literal
+
+from prefect import flow
+
+from tasks import publishing
+
+
+@flow(name="publish-dataset", flow_run_name="{dataset}@{version}", persist_result=False)
+def publish_dataset(
+    dataset: str,
+    source: str,
+    version: str,
+    images: str = "",
+    source_format: Literal["auto", "voc", "coco", "yolo"] = "auto",
+    message: str = "",
+    requested_by: str = "",
+) -> str:
+    """Write to a branch, audit it, publish it. Killed at any moment and run again, the result is one version.
+
+    Args:
+        dataset: Name of a folder in datasets/, for example blood-cells.
+        source: Folder of the annotation export, as the worker sees it.
+        version: Name of the new version, for example v2. Versions are never changed: take a new name for new content.
+        images: Folder of the images, where the export does not hold them.
+        source_format: Format of the export; auto looks at the files.
+        message: What is new, in a sentence; shown in the log of the dataset.
+        requested_by: Your name; empty means the name that the worker runs under.
+    """
+    publication = publishing.open_publication(dataset, source, version, images, source_format, message, requested_by)
+    publishing.read_export(publication)
+    publishing.screen_samples(publication)
+    publishing.write_branch(publication)
+    publishing.audit_branch(publication)
+    publishing.attest_content(publication)
+    publishing.merge_branch(publication)
+    publishing.tag_version(publication)
+    return publishing.show_version(publication)

@@ -1,0 +1,240 @@
+"""Judge a candidate: pin both sides, evaluate, keep the evidence under a key that the inputs determine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.catalog import load_model, split_reference
+from lakegate.code_version import read_code_version
+from lakegate.declarations import ModelDeclaration
+from lakegate.engines.onnx_session import OnnxModel
+from lakegate.errors import RegistryError, VersionNotFound
+from lakegate.evaluation.comparing import compare
+from lakegate.evaluation.gate import judge as judge_gate
+from lakegate.evaluation.predictions import ModelUnderTest
+from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.lake.client import LakeClient
+from lakegate.lake.local import open_version
+from lakegate.lake.local_version import DatasetVersion, LocalVersion
+from lakegate.lake.versions import newest_attested
+from lakegate.lifecycle.export_run import stored_declaration
+from lakegate.lifecycle.training_run import pin_versions
+from lakegate.pages import Page
+from lakegate.pages import save_page as write_page
+from lakegate.registry import releases, runs
+from lakegate.registry.documents import Document, RunReference
+from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
+from lakegate.settings import Settings
+
+PRODUCTION, NONE = "production", "none"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """Both sides pinned. ``versions[0]`` is judged; ``baseline_versions`` are those that the baseline trained on."""
+
+    model: str
+    candidate: RunReference
+    baseline: RunReference | None
+    versions: tuple[DatasetVersion, ...]
+    baseline_versions: tuple[DatasetVersion, ...]
+    further: tuple[tuple[str, DatasetVersion], ...]  # reference in [data] evaluate, version
+    declaration: ModelDeclaration
+    code_digest: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over everything that determines the matrix and the verdict."""
+        content = {
+            "candidate": self.candidate.model_sha256,
+            "baseline": "" if self.baseline is None else self.baseline.model_sha256,
+            "versions": [item.content_digest for item in self.versions],
+            "baseline_versions": [item.content_digest for item in self.baseline_versions],
+            "further": [[name, item.content_digest] for name, item in self.further],
+            "declaration": self.declaration.digest,
+            "code": self.code_digest,
+        }
+        return sha256_bytes(exact_json(content))
+
+
+class StoredComparison(Document):
+    """The outcome of a comparison, kept in the evidence; written after the matrix and the page."""
+
+    key: str
+    model: str
+    candidate: RunReference
+    baseline: RunReference | None
+    verdict: str
+    sentence: str
+    evidence_digest: str
+    markdown: str
+
+
+def plan_comparison(
+    client: LakeClient, settings: Settings, model: str, candidate: str, baseline: str, versions: Sequence[str]
+) -> ComparisonPlan:
+    """Pin candidate, baseline (``production``, ``none`` or a run id) and the data that they are judged on."""
+    declaration = load_model(settings, model)
+    ensure_registry(client)
+    pinned = pin_versions(client, settings, declaration, versions)
+    old = _baseline(client, model, baseline)
+    trained = [] if old is None else _versions_of(client, model, old.run_id)
+    return ComparisonPlan(
+        model=model,
+        candidate=runs.reference(client, model, candidate),
+        baseline=old,
+        versions=tuple(pinned),
+        baseline_versions=tuple(trained),
+        further=tuple((name, _further(client, settings, name, pinned)) for name in declaration.data.evaluate),
+        declaration=declaration,
+        code_digest=read_code_version().digest,
+    )
+
+
+def _baseline(client: LakeClient, model: str, baseline: str) -> RunReference | None:
+    if baseline == NONE:
+        return None
+    if baseline == PRODUCTION:
+        return releases.run_in_production(client, model)
+    return runs.reference(client, model, baseline)
+
+
+def _further(client: LakeClient, settings: Settings, name: str, pinned: Sequence[DatasetVersion]) -> DatasetVersion:
+    dataset = split_reference(name)[0]
+    same = [item for item in pinned if item.dataset == dataset]
+    return same[0] if same else newest_attested(client, settings, dataset)
+
+
+def _versions_of(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
+    record = runs.find_run(client, model, run)
+    if record is None:
+        raise RegistryError(f"run {run} of {model} has no record; train it again")
+    return [DatasetVersion(item.dataset, item.tag, item.commit, item.content_digest) for item in record.datasets]
+
+
+def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say) -> StoredComparison:
+    """Evaluate and apply the gate, once per key; the outcome is written last.
+
+    Raises:
+        Unattested: a version has no valid attestation.
+    """
+    stored = find_comparison(client, plan.key)
+    if stored is not None:
+        say(f"found in the evidence: {stored.sentence}")
+        return stored
+    opened = _Opened(client, settings)
+    judged = opened.version(plan.versions[0])
+    old = next((item for item in plan.baseline_versions if item.dataset == plan.versions[0].dataset), None)
+    further = {name: opened.version(item) for name, item in (*_other_datasets(plan), *plan.further)}
+    matrix = compare(
+        _under_test(client, settings, plan, plan.candidate, plan.declaration, opened),
+        None if plan.baseline is None else _under_test(client, settings, plan, plan.baseline, _deployed(client, plan), opened),
+        judged,
+        None if old is None else opened.version(old),
+        settings,
+        further,
+        progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
+    )
+    verdict = judge_gate(plan.declaration.rules, matrix)
+    stored = StoredComparison(
+        key=plan.key,
+        model=plan.model,
+        candidate=plan.candidate,
+        baseline=plan.baseline,
+        verdict=verdict.outcome.value,
+        sentence=verdict.sentence,
+        evidence_digest=evidence_digest(matrix, verdict),
+        markdown=matrix_markdown(matrix, verdict),
+    )
+    files: dict[str, bytes] = {
+        f"comparisons/{plan.key}/matrix.json": matrix_json(matrix, verdict),
+        f"comparisons/{plan.key}/matrix.html": render_matrix_html(matrix, verdict).encode(),
+    }
+    put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
+    put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
+    say(stored.sentence)
+    return stored
+
+
+class _Opened:
+    """Versions opened once per comparison; opening verifies the attestation."""
+
+    def __init__(self, client: LakeClient, settings: Settings) -> None:
+        self._client, self._settings = client, settings
+        self._versions: dict[str, LocalVersion] = {}
+
+    def version(self, pinned: DatasetVersion) -> LocalVersion:
+        """Return the opened version."""
+        if pinned.commit not in self._versions:
+            self._versions[pinned.commit] = open_version(self._client, self._settings, pinned)
+        return self._versions[pinned.commit]
+
+
+def _other_datasets(plan: ComparisonPlan) -> list[tuple[str, DatasetVersion]]:
+    """The further training datasets are judged, too, each as a column of its own."""
+    return [(item.dataset, item) for item in plan.versions[1:]]
+
+
+def _under_test(
+    client: LakeClient,
+    settings: Settings,
+    plan: ComparisonPlan,
+    run: RunReference,
+    declaration: ModelDeclaration,
+    opened: _Opened,
+) -> ModelUnderTest:
+    trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
+    path = runs.fetch_file(client, settings, run, runs.ONNX)
+    return ModelUnderTest(
+        name=plan.model,
+        run_id=run.run_id,
+        model_sha256=run.model_sha256,
+        declaration=declaration,
+        labels=trained_on[0].declaration.labels,
+        load=lambda: OnnxModel(path, settings.threads),
+        trained_on=frozenset(
+            version.images[sample.id].sha256 for version in trained_on for sample in version.samples_in(split="train")
+        ),
+        size_bytes=path.stat().st_size,
+    )
+
+
+def _deployed(client: LakeClient, plan: ComparisonPlan) -> ModelDeclaration:
+    """Return the baseline's declaration; in production it is judged at the thresholds that it was released with."""
+    assert plan.baseline is not None
+    declaration = stored_declaration(client, plan.model, plan.baseline.run_id)
+    standing = releases.in_production(client, plan.model)
+    if standing is not None and standing.run.run_id == plan.baseline.run_id:
+        return declaration.model_copy(update={"operating": standing.request.operating})
+    return declaration
+
+
+def find_comparison(client: LakeClient, key: str) -> StoredComparison | None:
+    """Return a comparison from the evidence; ``None`` while it is not there."""
+    try:
+        return read_document(client, EVIDENCE, _path(key), StoredComparison)
+    except VersionNotFound:
+        return None
+
+
+def require_comparison(client: LakeClient, plan: ComparisonPlan) -> StoredComparison:
+    """Return the comparison; raises ``RegistryError`` while it is not there."""
+    stored = find_comparison(client, plan.key)
+    if stored is None:
+        raise RegistryError(
+            f"run {plan.candidate.run_id} was not compared yet; `lakegate model compare {plan.model} {plan.candidate.run_id}`"
+        )
+    return stored
+
+
+def save_page(client: LakeClient, settings: Settings, plan: ComparisonPlan) -> Page:
+    """Put the matrix page where a person can open it."""
+    html = client.read(REPOSITORY, EVIDENCE, f"comparisons/{plan.key}/matrix.html")
+    return write_page(settings, f"{plan.model}/matrix-{plan.candidate.run_id}-{plan.key[:8]}.html", html.decode())
+
+
+def _path(key: str) -> str:
+    return f"comparisons/{key}/verdict.json"
+
+

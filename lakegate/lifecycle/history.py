@@ -1,0 +1,87 @@
+"""What happened to a model: its runs, its releases, what stands in each stage."""
+
+from typing import Any
+
+from lakegate.errors import VersionNotFound
+from lakegate.lake.client import LakeClient
+from lakegate.registry import releases, runs
+from lakegate.registry.documents import Pointer
+from lakegate.registry.store import read_pointer
+
+
+def run_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:
+    """Return one row per committed run, newest first."""
+    try:
+        names = runs.list_runs(client, model)
+    except VersionNotFound:
+        return []
+    records = [record for name in names if (record := runs.find_run(client, model, name)) is not None]
+    rows = [
+        {
+            "run": record.run_id,
+            "trained": record.created_at,
+            "on": ", ".join(f"{item.dataset}@{item.tag}" for item in record.datasets),
+            "seed": record.seed,
+            "seconds": round(record.durations_s.get("training", 0.0), 1),
+            "code": f"{record.code_commit[:12]}{' + changes' if record.code_is_dirty else ''}",
+            "by": record.requested_by,
+        }
+        for record in records
+    ]
+    return sorted(rows, key=lambda row: str(row["trained"]), reverse=True)
+
+
+def release_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:
+    """Return one row per release, newest first."""
+    standing = _pointer(client, "production", model)
+    rows = []
+    for number in reversed(_release_numbers(client, model)):
+        release = releases.read_release(client, model, number)
+        rows.append(
+            {
+                "release": number,
+                "run": release.run.run_id,
+                "on": ", ".join(release.request.versions),
+                "verdict": release.request.verdict,
+                "approved by": f"{release.decision.approver} ({release.decision.identity})",
+                "at": release.decision.decided_at,
+                "in production": "yes" if standing is not None and standing.release == number else "",
+            }
+        )
+    return rows
+
+
+def stage_status(client: LakeClient, model: str) -> dict[str, Any]:
+    """Return the release in production, the one waiting in staging (or None), and a sentence about both."""
+    production, staging = _pointer(client, "production", model), _pointer(client, "staging", model)
+    number = None if production is None else production.release
+    waits = staging is not None and staging.release not in _release_numbers(client, model)
+    decision = None
+    if waits:
+        decision = releases.find_decision(client, releases.open_request(client, model))
+    open_number = staging.release if staging is not None and waits and decision is None else None
+    sentence = f"{model}: " + (
+        "nothing is in production yet" if production is None else f"release {number} is in production ({production.kind})"
+    )
+    if open_number is not None:
+        sentence += (
+            f"; release {open_number} is in staging and waits for approval: "
+            f"lakegate model approve {model} --by NAME --reason TEXT"
+        )
+    elif decision is not None and decision.decision == "reject":
+        sentence += f"; the last proposal was rejected by {decision.approver}: {decision.reason}"
+    return {"model": model, "production": number, "staging": open_number, "sentence": sentence}
+
+
+def _pointer(client: LakeClient, stage: Any, model: str) -> Pointer | None:
+    try:
+        return read_pointer(client, stage, model)
+    except VersionNotFound:
+        return None
+
+
+def _release_numbers(client: LakeClient, model: str) -> list[int]:
+    try:
+        return releases.release_numbers(client, model)
+    except VersionNotFound:
+        return []

@@ -1,0 +1,209 @@
+"""Plan a training, run it, commit it: one run per (declaration, data, seed, overrides, code)."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.catalog import load_model, split_reference
+from lakegate.code_version import CodeVersion, read_code_version
+from lakegate.declarations import ModelDeclaration
+from lakegate.errors import BadInput, nearest
+from lakegate.lake.client import LakeClient
+from lakegate.lake.local import open_version
+from lakegate.lake.local_version import DatasetVersion, LocalVersion
+from lakegate.lake.versions import newest_attested, pin
+from lakegate.registry import runs
+from lakegate.registry.store import ensure_registry
+from lakegate.settings import Settings
+from lakegate.training.job import TrainingJob
+from lakegate.training.loop import fit
+from lakegate.training.record import Request, RunRecord, build_record
+from lakegate.training.tracking import open_tracking
+
+OVERRIDABLE = ("epochs", "batch_size", "learning_rate", "weight_decay")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that determines a run, pinned before the first read."""
+
+    model: str
+    run_id: str
+    versions: tuple[DatasetVersion, ...]
+    declaration: ModelDeclaration  # with the overrides applied
+    overrides: dict[str, float | int]
+    seed: int
+    code: CodeVersion
+    requested_by: str
+
+    def folder(self, settings: Settings) -> Path:
+        """Where checkpoints live until the run is committed."""
+        return settings.home / "runs" / f"{self.model}-{self.run_id}"
+
+
+def plan_run(
+    client: LakeClient,
+    settings: Settings,
+    model: str,
+    versions: Sequence[str],
+    seed: int | None = None,
+    overrides: Mapping[str, float | int] | None = None,
+) -> RunPlan:
+    """Pin the versions (missing ones at their newest attested tag) and compute the run's id.
+
+    Raises:
+        UnknownName, BadDeclaration: model, dataset, version or override is not known.
+    """
+    declared = load_model(settings, model)
+    declaration = _with_overrides(declared, overrides or {})
+    pinned = pin_versions(client, settings, declaration, versions)
+    effective_seed = declaration.training.seed if seed is None else seed
+    code = read_code_version()
+    run = runs.run_id(recipe_digest(declaration), pinned, effective_seed, code.digest)
+    ensure_registry(client)
+    return RunPlan(
+        model, run, tuple(pinned), declaration, dict(overrides or {}), effective_seed, code, settings.user
+    )
+
+
+def recipe_digest(declaration: ModelDeclaration) -> str:
+    """Return the digest of what shapes a run; a changed gate, threshold or description retrains nothing."""
+    tables = ("data", "architecture", "training", "export")
+    content = {name: getattr(declaration, name).model_dump(mode="json") for name in tables}
+    content["data"].pop("evaluate")
+    content["training"].pop("seed")
+    return sha256_bytes(exact_json(content))
+
+
+def pin_versions(
+    client: LakeClient, settings: Settings, declaration: ModelDeclaration, versions: Sequence[str]
+) -> list[DatasetVersion]:
+    """Pin one version per dataset of ``[data] train``, in the order declared."""
+    wanted = {name: tag for name, _, tag in (item.partition("@") for item in versions)}
+    names = list(dict.fromkeys(split_reference(item)[0] for item in declaration.data.train))
+    for name in wanted:
+        if name not in names:
+            raise BadInput(f"{declaration.name} does not train on '{name}'{nearest(name, names)}; see [data] train")
+    return [
+        pin(client, f"{name}@{wanted[name]}") if wanted.get(name) else newest_attested(client, settings, name)
+        for name in names
+    ]
+
+
+def open_training_data(client: LakeClient, settings: Settings, plan: RunPlan) -> list[LocalVersion]:
+    """Fetch the pinned versions; refuses what is unattested.
+
+    Raises:
+        Unattested: no valid attestation covers a version's content.
+    """
+    return [open_version(client, settings, version) for version in plan.versions]
+
+
+def _with_overrides(declaration: ModelDeclaration, overrides: Mapping[str, float | int]) -> ModelDeclaration:
+    for name in overrides:
+        if name not in OVERRIDABLE:
+            raise BadInput(f"'{name}' cannot be overridden{nearest(name, OVERRIDABLE)}; change model.toml instead")
+    training = {**declaration.training.model_dump(exclude_unset=True), **overrides}
+    if not overrides:
+        return declaration
+    return ModelDeclaration.model_validate({**declaration.model_dump(exclude_unset=True), "training": training})
+
+
+def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: str, say: Say) -> None:
+    """Train into the run's folder, from its last checkpoint; nothing where the run is committed already.
+
+    Raises:
+        Unattested: a version has no valid attestation. TrainingFailed: the training cannot go on.
+    """
+    if runs.find_run(client, plan.model, plan.run_id) is not None:
+        say(f"run {plan.run_id} is in the registry already; nothing to train")
+        return
+    started = time.monotonic()
+    versions = open_training_data(client, settings, plan)
+    fetched_s = time.monotonic() - started
+    folder = plan.folder(settings)
+    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device="cpu")
+    tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
+
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        tracking.log(epoch, metrics)
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        say(f"epoch {epoch} of {plan.declaration.training.epochs}: {numbers}")
+
+    try:
+        result = fit(job, folder, report)
+    finally:
+        tracking.finish({"run": plan.run_id, "versions": ", ".join(version.reference for version in plan.versions)})
+    request = Request(
+        run_id=plan.run_id,
+        requested_by=plan.requested_by,
+        flow_run_id=flow_run_id,
+        wandb_id=tracking.id,
+        wandb_url=tracking.url,
+        wandb_mode=tracking.mode,
+        tracking_error=tracking.error,
+    )
+    record = build_record(
+        request,
+        plan.declaration,
+        plan.versions,
+        job.labels,
+        result,
+        plan.code,
+        settings,
+        plan.seed,
+        plan.overrides,
+    )
+    record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
+    record.save(folder / runs.RECORD)
+
+
+def commit(client: LakeClient, settings: Settings, plan: RunPlan) -> RunRecord:
+    """Commit model, declaration and record as one commit, once; the checkpoints are dropped afterwards."""
+    folder = plan.folder(settings)
+    record = runs.find_run(client, plan.model, plan.run_id)
+    if record is None:
+        record = RunRecord.load(folder / runs.RECORD)
+        files: dict[str, bytes | Path] = {
+            runs.CHECKPOINT: folder / runs.CHECKPOINT,
+            runs.DECLARATION: exact_json(plan.declaration.model_dump(mode="json", by_alias=True)),
+            runs.RECORD: folder / runs.RECORD,
+        }
+        runs.commit_run(client, plan.model, plan.run_id, files, f"Train {plan.model} on {_references(plan)}")
+    shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+def summary_markdown(plan: RunPlan, record: RunRecord) -> str:
+    """Return the run's facts for its page."""
+    seconds = record.durations_s.get("training", 0.0)
+    rows = {
+        "run": f"{record.run_id}, branch {runs.run_branch(plan.model, record.run_id)} of lakefs://models",
+        "trained on": _references(plan),
+        "seed": str(record.seed),
+        "determinism": record.determinism,
+        "code": f"{record.code_commit[:12] or 'no commit'}{' + uncommitted changes' if record.code_is_dirty else ''}",
+        "training": f"{record.epochs_run} epochs, {seconds:.0f} s, at most {record.peak_memory_bytes / 2**20:.0f} MiB",
+        "W&B": f"{record.wandb_mode} {record.wandb_url or record.wandb_id} {record.tracking_error}".strip(),
+        "asked for by": f"{record.requested_by} (unauthenticated)",
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join([f"### Run {record.run_id} of {plan.model}", "", "| | |", "|---|---|", *lines]) + "\n"
+
+
+def _references(plan: RunPlan) -> str:
+    return ", ".join(version.reference for version in plan.versions)
+
+
+def _tracked_config(plan: RunPlan) -> dict[str, object]:
+    return {
+        "declaration": plan.declaration.model_dump(mode="json", by_alias=True),
+        "versions": {version.reference: version.commit for version in plan.versions},
+        "seed": plan.seed,
+        "code_commit": plan.code.commit,
+        "code_is_dirty": plan.code.is_dirty,
+    }

@@ -1,0 +1,65 @@
+"""``lakegate demo``."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakegate.errors import BadInput
+from lakegate.settings import Settings
+from lakegate_cli.output import JsonOption, console, print_json, print_rows
+
+if TYPE_CHECKING:
+    from lakegate_cli.demo import DemoResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command ``demo``."""
+    app.command("demo")(demo)
+
+
+def demo(
+    approve: Annotated[
+        str, typer.Option("--approve", help="demo: the demo plays the approver; manual: it waits for you.")
+    ] = "demo",
+    as_json: JsonOption = False,
+) -> None:
+    """Run the main job on real images: two versions, two releases, a roll-back. The stack stays up."""
+    from infra.stack import up
+    from lakegate_cli.demo import Demo
+
+    if approve not in ("demo", "manual"):
+        raise BadInput(f"--approve {approve}: expected demo or manual")
+
+    def say(line: str) -> None:
+        if not as_json:
+            console().print(line, markup=False)
+
+    settings = Settings.load()
+    started = time.monotonic()
+    up(settings, say)
+    settings = Settings.load()
+    say(f"set-up took {time.monotonic() - started:.0f} s (not counted below)")
+    result = Demo(settings, "manual" if approve == "manual" else "demo", say).run()
+    path = result.save(settings)
+    if as_json:
+        print_json(result.__dict__)
+    else:
+        _print_summary(result, str(path))
+    if result.verdict != "pass" or result.production == "none":
+        raise SystemExit(1)
+
+
+def _print_summary(result: "DemoResult", path: str) -> None:
+    out = console()
+    out.print(f"\nimages: {result.images}\n", markup=False)
+    print_rows([{"stage": row["name"], "seconds": row["seconds"], "outcome": row["outcome"]} for row in result.stages], "")
+    training = sum(row["seconds"] for row in result.stages if "train" in row["name"])
+    out.print(f"\ntotal {result.total_seconds:.0f} s, of which training {training:.0f} s")
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.candidate.items() if value is not None)
+    out.print(f"verdict: {result.verdict} – {result.sentence}", markup=False)
+    out.print(f"candidate on the test split: {numbers}; in production: {result.production}")
+    inferred = ", ".join(f"{name} {count}" for name, count in result.images_inferred.items())
+    out.print(f"images that went through a network for the matrix: {inferred} (the rest came from the prediction cache)\n")
+    print_rows([{"look at": name, "where": where} for name, where in result.look_at.items()], "")
+    out.print(f"\nthe same as JSON: {path}; stop everything with `make down`")

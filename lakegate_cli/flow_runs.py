@@ -1,0 +1,138 @@
+"""Start a flow and follow it: on the work pools of the running stack, or in this process with ``--local``."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lakegate.errors import LakegateError, ServiceUnavailable, SetupProblem
+from lakegate.settings import Settings
+
+POLL_S = 1.0
+Say = Callable[[str], None]
+
+
+class FlowRunFailed(LakegateError):
+    """A flow run ended in another state than COMPLETED, or waits for a person."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """How a flow run ended, and where to look at it."""
+
+    id: str
+    url: str
+    state: str
+    message: str
+    seconds: float
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Point Prefect at this stack; must run before ``prefect`` is imported for the first time."""
+    os.environ["LAKEGATE_HOME"] = str(settings.home)
+    os.environ["LAKEGATE_CHECKOUT"] = str(settings.checkout)
+    os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLI_COLORS": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    if settings.prefect_api_url:
+        os.environ["PREFECT_API_URL"] = settings.prefect_api_url
+
+
+def run_flow(settings: Settings, deployment: str, parameters: Mapping[str, Any], local: bool, say: Say) -> FinishedRun:
+    """Run ``<flow>/<pool>`` and print its log lines through ``say`` until it ends or waits for a person.
+
+    Raises:
+        FlowRunFailed: it ended in another state than COMPLETED.
+        SetupProblem: no Prefect server is known.
+    """
+    prepare_environment(settings)
+    if local:
+        return _run_in_process(deployment, parameters)
+    if not settings.prefect_api_url:
+        raise SetupProblem("no Prefect server is known; start one with `lakegate up`, or run this command with --local")
+    return _run_on_pool(settings, deployment, parameters, say)
+
+
+def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedRun:
+    from importlib import import_module
+
+    stem = deployment.split("/", 1)[0].replace("-", "_")
+    flow = getattr(import_module(f"flows.{stem}"), stem)
+    started = time.monotonic()
+    message = flow(**parameters)
+    return FinishedRun("", "", "COMPLETED", str(message), time.monotonic() - started)
+
+
+def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, Any], say: Say) -> FinishedRun:
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.running import require_worker
+
+    try:
+        require_worker(deployment.split("/", 1)[1])
+        started = run_deployment(deployment, parameters=dict(parameters), timeout=0, as_subflow=False)
+        with get_client(sync_client=True) as client:
+            return _follow(settings, client, started.id, say)  # type: ignore[union-attr]
+    except httpx.TransportError as error:
+        raise ServiceUnavailable(
+            f"Prefect does not answer at {settings.prefect_api_url}; look with `lakegate status`, repair with `lakegate up`"
+        ) from error
+    except ObjectNotFound as error:
+        raise SetupProblem(f"the Prefect server has no '{deployment}'; apply the deployments with `lakegate up`") from error
+
+
+def follow_run(settings: Settings, run_id: str, say: Say) -> FinishedRun:
+    """Follow a flow run that somebody else started or resumed, until it ends or waits for a person."""
+    from prefect.client.orchestration import get_client
+
+    prepare_environment(settings)
+    with get_client(sync_client=True) as client:
+        return _follow(settings, client, run_id, say)
+
+
+def _follow(settings: Settings, client: Any, run_id: Any, say: Say) -> FinishedRun:
+    started = time.monotonic()
+    lines_read: dict[str, int] = {}
+    while True:
+        run = client.read_flow_run(run_id)
+        _print_new_lines(client, run_id, lines_read, say)
+        state = run.state
+        if state.is_final() or state.is_paused():
+            url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
+            finished = FinishedRun(str(run_id), url, state.type.value, state.message or "", time.monotonic() - started)
+            if state.is_final() and not state.is_completed():
+                raise FlowRunFailed(f"{run.name}: {_plain(finished.message)} (log: {url})")
+            return finished
+        time.sleep(POLL_S)
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Flow run encountered an exception: ")
+
+
+def _print_new_lines(client: Any, run_id: Any, lines_read: dict[str, int], say: Say) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import LogSort
+
+    children = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+    )
+    for one in (run_id, *(child.id for child in children)):
+        offset = lines_read.get(str(one), 0)
+        chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[one]))
+        lines = client.read_logs(log_filter=chosen, sort=LogSort.TIMESTAMP_ASC, limit=200, offset=offset)
+        lines_read[str(one)] = offset + len(lines)
+        for line in lines:
+            if not line.name.startswith(("prefect.worker", "prefect.runner")):
+                say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message}")

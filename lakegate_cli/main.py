@@ -1,0 +1,24 @@
+"""The console script ``lakegate``."""
+
+import typer
+
+from lakegate_cli import data_commands, demo_commands, model_commands, stack_commands
+from lakegate_cli.output import guarded
+
+app = typer.Typer(
+    name="lakegate",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a new annotation export to a released vision model, with evidence at every step.",
+)
+stack_commands.register(app)
+demo_commands.register(app)
+app.add_typer(data_commands.app, name="data", help="Dataset versions: publish, list, compare, fetch.")
+app.add_typer(model_commands.app, name="model", help="Models: train, compare, release, approve, roll back.")
+app.command("predict")(model_commands.predict)
+
+
+def run() -> None:
+    """Run the command line; what Lakegate refuses is printed as a sentence."""
+    guarded(app)

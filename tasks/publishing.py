@@ -1,0 +1,68 @@
+"""How a version is published: the steps of :mod:`lakegate.lifecycle.publication`, as tasks."""
+
+from prefect import get_run_logger
+
+from lakegate.lake.client import LakeClient
+from lakegate.lifecycle.publication import Publication, PublicationRequest
+from tasks.artifacts import artifact_key, show_link, show_text
+from tasks.running import settings_for, step
+
+
+def open_publication(
+    dataset: str, source: str, version: str, images: str, source_format: str, message: str, requested_by: str
+) -> Publication:
+    """Check the words of the form before anything is read."""
+    settings = settings_for(requested_by)
+    request = PublicationRequest.from_words(settings, dataset, source, version, images, source_format, message)
+    return Publication(LakeClient(settings), settings, request, get_run_logger().info)
+
+
+@step
+def read_export(publication: Publication) -> None:
+    """Read the annotation export."""
+    publication.read_export()
+
+
+@step
+def screen_samples(publication: Publication) -> None:
+    """Find bad samples; refuse them, or keep them out with their reason, as the dataset declares."""
+    publication.screen()
+
+
+@step
+def write_branch(publication: Publication) -> None:
+    """Send what changed to the version's own branch and commit it."""
+    publication.write()
+
+
+@step
+def audit_branch(publication: Publication) -> None:
+    """Validate what was committed."""
+    publication.audit()
+
+
+@step
+def attest_content(publication: Publication) -> None:
+    """Sign that this content passed, and keep the report."""
+    publication.attest()
+
+
+@step
+def merge_branch(publication: Publication) -> None:
+    """Merge into main; where main moved, merge it in and audit again."""
+    publication.merge()
+
+
+@step
+def tag_version(publication: Publication) -> None:
+    """Name the version."""
+    publication.tag()
+
+
+def show_version(publication: Publication) -> str:
+    """Leave the validation report on the run; return ``dataset@tag``."""
+    key = artifact_key("validation", publication.request.dataset)
+    page = publication.save_page()
+    show_link(key, page.url, f"Validation report of {publication.request.reference}")
+    show_text(f"{key}-summary", publication.summary_markdown())
+    return publication.request.reference

@@ -1,0 +1,56 @@
+"""How a release moves: planned, proposed in staging, promoted after the decision, rolled back."""
+
+from prefect import get_run_logger
+
+from lakegate.lake.client import LakeClient
+from lakegate.lifecycle import release
+from lakegate.lifecycle.release import ReleasePlan
+from lakegate.registry import releases
+from lakegate.registry.documents import ReleaseRequest
+from tasks.artifacts import artifact_key, show_text
+from tasks.running import settings_for, step
+
+
+@step
+def plan_release(model: str, version: str, seed: int, requested_by: str) -> ReleasePlan:
+    """Pin what will be trained, and refuse code that could not be found again."""
+    settings = settings_for(requested_by)
+    return release.plan_release(LakeClient(settings), settings, model, version, None if seed < 0 else seed)
+
+
+@step
+def is_exported(plan: ReleasePlan) -> bool:
+    """Ask the registry whether model.onnx is there."""
+    return release.is_exported(LakeClient(settings_for("")), plan)
+
+
+@step
+def is_compared(plan: ReleasePlan) -> bool:
+    """Ask the registry whether this candidate was compared with what is in production now."""
+    settings = settings_for("")
+    return release.is_compared(LakeClient(settings), settings, plan)
+
+
+@step
+def propose(plan: ReleasePlan) -> ReleaseRequest:
+    """Put a candidate whose gate passed into staging."""
+    settings = settings_for(plan.requested_by)
+    request = release.propose(LakeClient(settings), settings, plan)
+    show_text(artifact_key("release", plan.model), release.request_markdown(request))
+    return request
+
+
+@step
+def finish(request: ReleaseRequest) -> str:
+    """Promote what was approved; say what happened."""
+    sentence = release.finish(LakeClient(settings_for("")), request)
+    get_run_logger().info(sentence)
+    return sentence
+
+
+@step
+def roll_back(model: str, number: int, requested_by: str) -> str:
+    """Write the pointer to another release."""
+    settings = settings_for(requested_by)
+    pointer = releases.roll_back(LakeClient(settings), model, number, settings.user)
+    return f"{model}: release {pointer.release} is in production, after release {pointer.previous or 'none'}"

@@ -1,0 +1,78 @@
+"""What all tasks share: when to try again, where the settings come from, how a child flow is started."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prefect import Flow, State, Task, get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, TaskRun, WorkerStatus
+from prefect.deployments import run_deployment
+
+from lakegate.errors import LakegateError, ServiceRefused, SetupProblem
+from lakegate.settings import Settings
+
+Words = ParamSpec("Words")
+Made = TypeVar("Made")
+RETRY_DELAYS_S = [2, 10, 60]
+CHILD_POLL_S = 1.0
+
+
+def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Return True for what can heal by itself: a service that did not answer, never a failed gate."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, LakegateError) and error.is_transient
+
+
+def step(function: Callable[Words, Made]) -> Callable[Words, Made]:
+    """Make a task that is tried again only after transient errors, and whose inputs are never hashed."""
+    made = task(
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=list(RETRY_DELAYS_S),
+        retry_condition_fn=is_transient,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(function)
+    return cast(Callable[Words, Made], made)
+
+
+def settings_for(requested_by: str) -> Settings:
+    """Return the settings, with the claimed name of who asked where the form gave one."""
+    settings = Settings.load()
+    settings.user = requested_by.strip() or settings.user
+    return settings
+
+
+def ensure_child(child: Flow[..., Any], pool: str, parameters: Mapping[str, Any], done: bool) -> None:
+    """Run a child flow unless its output exists: as a deployment on ``pool``, or in process where this run is local.
+
+    Raises:
+        SetupProblem: no live worker serves the pool.
+        ServiceRefused: the child ended in another state than COMPLETED.
+    """
+    logger = get_run_logger()
+    if done:
+        logger.info("%s: found in the registry, nothing to do", child.name)
+        return
+    if not runtime.deployment.id:
+        child(**parameters)
+        return
+    require_worker(pool)
+    attempt = f"{runtime.flow_run.id}:{runtime.flow_run.run_count}:{child.name}"
+    run: FlowRun = run_deployment(  # type: ignore[assignment]
+        f"{child.name}/{pool}", parameters=dict(parameters), idempotency_key=attempt, poll_interval=CHILD_POLL_S
+    )
+    if run.state is None or not run.state.is_completed():
+        state = "no state" if run.state is None else f"{run.state.name}: {run.state.message}"
+        raise ServiceRefused(f"{child.name} run '{run.name}' ended as {state}; open that run for its log, then run again")
+
+
+def require_worker(pool: str) -> None:
+    """Raise ``SetupProblem`` naming the pool where nobody would ever pick the run up."""
+    with get_client(sync_client=True) as client:
+        workers = client.read_workers_for_work_pool(pool)
+    if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
+        raise SetupProblem(
+            f"no live worker serves the work pool '{pool}'; start one with `lakegate up`, "
+            f"or with `prefect worker start --pool {pool}` on a machine that fits"
+        )
