@@ -5,7 +5,7 @@ from prefect import flow
 from tasks import comparing
 
 
-@flow(name="compare-models", flow_run_name="{model}-{candidate}", persist_result=False)
+@flow(name="compare-models", flow_run_name="{model} {candidate}", persist_result=False)
 def compare_models(
     model: str,
     candidate: str,

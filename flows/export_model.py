@@ -5,7 +5,7 @@ from prefect import flow
 from tasks import exporting
 
 
-@flow(name="export-model", flow_run_name="{model}-{run}", persist_result=False)
+@flow(name="export-model", flow_run_name="{model} {run}", persist_result=False)
 def export_model(model: str, run: str) -> str:
     """Add model.onnx and its parity grid to the run.
 

@@ -9,7 +9,7 @@ from tasks import approval, releasing
 from tasks.running import ensure_child
 
 
-@flow(name="release-model", flow_run_name="{model}-{version}", persist_result=False)
+@flow(name="release-model", flow_run_name="{model} on {version}", persist_result=False)
 def release_model(model: str, version: str = "", seed: int = -1, requested_by: str = "") -> str:
     """Train, export, compare, stage, wait for the approval, promote. What exists already is not done again.
 

@@ -5,7 +5,7 @@ from prefect import flow
 from tasks import releasing
 
 
-@flow(name="roll-back-model", flow_run_name="{model}-{release}", persist_result=False)
+@flow(name="roll-back-model", flow_run_name="{model} to release {release}", persist_result=False)
 def roll_back_model(model: str, release: int, requested_by: str = "") -> str:
     """Write a new pointer to an earlier (or, forward again, a later) release.
 

@@ -138,10 +138,15 @@ class Demo:
             self._stage(f"release {number}", lambda: "found: released by an earlier demo")
             return
         training = {"model": self.name, "versions": [reference], "requested_by": self.settings.user}
-        self._stage(f"train on {version}", lambda: f"run committed ({self._flow('train-model/cpu', training)})")
+        self._stage(f"train on {version}", lambda: self._train(training, reference))
         wanted = {"model": self.name, "version": reference, "requested_by": self.settings.user}
         self._stage(f"export, compare, stage release {number}", lambda: self._propose(wanted))
         self._stage(f"approve release {number}", lambda: self._approve(reason))
+
+    def _train(self, parameters: dict[str, Any], reference: str) -> str:
+        self._flow("train-model/cpu", parameters)
+        plan = release.plan_release(self.client, self.settings, self.name, reference, None)
+        return f"run {plan.training.run_id} on {reference}"
 
     def _propose(self, parameters: dict[str, Any]) -> str:
         try:
@@ -183,7 +188,7 @@ class Demo:
             return
         matrix = json.loads(self.client.read(REPOSITORY, EVIDENCE, f"comparisons/{stored.key}/matrix.json"))
         self.result.verdict = stored.verdict
-        self.result.sentence = self.result.sentence or stored.sentence
+        self.result.sentence = stored.sentence
         cell = next(item for item in matrix["cells"] if item["name"] == "all")
         self.result.candidate = {name: cell["candidate"][name][""] for name in ("map50", "map")}
         for row in ("candidate", "baseline"):

@@ -1,11 +1,13 @@
 """``lakegate demo``."""
 
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakegate.errors import BadInput
+from lakegate.errors import BadInput, SetupProblem
 from lakegate.settings import Settings
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 
@@ -25,7 +27,6 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job on real images: two versions, two releases, a roll-back. The stack stays up."""
-    from infra.stack import up
     from lakegate_cli.demo import Demo
 
     if approve not in ("demo", "manual"):
@@ -35,9 +36,8 @@ def demo(
         if not as_json:
             console().print(line, markup=False)
 
-    settings = Settings.load()
     started = time.monotonic()
-    up(settings, say)
+    _bring_up(as_json)
     settings = Settings.load()
     say(f"set-up took {time.monotonic() - started:.0f} s (not counted below)")
     result = Demo(settings, "manual" if approve == "manual" else "demo", say).run()
@@ -48,6 +48,15 @@ def demo(
         _print_summary(result, str(path))
     if result.verdict != "pass" or result.production == "none":
         raise SystemExit(1)
+
+
+def _bring_up(quietly: bool) -> None:
+    """Bring the stack up in a process of its own: Prefect reads its server's address once, when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lakegate_cli", "up"], stdout=subprocess.DEVNULL if quietly else None, check=False
+    )
+    if done.returncode:
+        raise SetupProblem("the stack did not come up, see above; `lakegate doctor` says what is missing")
 
 
 def _print_summary(result: "DemoResult", path: str) -> None:

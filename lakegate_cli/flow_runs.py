@@ -10,6 +10,14 @@ from lakegate.errors import LakegateError, ServiceUnavailable, SetupProblem
 from lakegate.settings import Settings
 
 POLL_S = 1.0
+ROUTINE = (
+    "Finished in state Completed",
+    "Running 1 deployment pull",
+    "Executing deployment step",
+    "Deployment step '",
+    "All deployment steps",
+)
+OWN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 Say = Callable[[str], None]
 
 
@@ -134,5 +142,5 @@ def _print_new_lines(client: Any, run_id: Any, lines_read: dict[str, int], say: 
         lines = client.read_logs(log_filter=chosen, sort=LogSort.TIMESTAMP_ASC, limit=200, offset=offset)
         lines_read[str(one)] = offset + len(lines)
         for line in lines:
-            if not line.name.startswith(("prefect.worker", "prefect.runner")):
-                say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message}")
+            if line.name.startswith(OWN_LOGGERS) and not line.message.startswith(ROUTINE):
+                say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message.splitlines()[0]}")

@@ -13,11 +13,12 @@ from lakegate.errors import BadInput, LakegateError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines instead of text.")]
 EXIT_REFUSED = 1
+PIPED_WIDTH = 180
 EXIT_BAD_INPUT = 2
 
 
 def console() -> Console:
-    """Return a console on standard output that wraps at the terminal's width."""
+    """Return a console on standard output that leaves the wrapping of sentences to the terminal."""
     return Console(highlight=False, soft_wrap=True)
 
 
@@ -36,7 +37,8 @@ def print_rows(rows: Sequence[Mapping[str, object]], empty: str) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH  # a log file has no edge to wrap at
+    Console(highlight=False, width=width).print(table)
 
 
 def guarded(action: Callable[[], None]) -> None:

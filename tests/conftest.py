@@ -13,7 +13,7 @@ from infra.gpu import ask_gpus
 from infra.lakefs_binary import find_or_build
 from infra.lakefs_server import start_lakefs, stop_lakefs
 from infra.publisher_key import ensure_publisher_key
-from infra.stack import down, up, write_stack_file
+from infra.stack import write_stack_file
 from lakegate.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -66,22 +66,6 @@ def lakefs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 def settings(lakefs_stack: Settings) -> Settings:
     """Settings that lead to the session's lakeFS server; a copy, so that a test may change it."""
     return lakefs_stack.model_copy()
-
-
-@pytest.fixture(scope="session")
-def prefect_stack(lakefs_stack: Settings) -> Iterator[Settings]:
-    """The whole stack, Prefect server, workers and deployments included, beside the session's lakeFS server."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            up(Settings.load(), print)
-            settings = Settings.load()
-            patch.setenv("PREFECT_API_URL", settings.prefect_api_url)
-            with temporary_settings({PREFECT_API_URL: settings.prefect_api_url}):
-                yield settings
-        finally:
-            down(lakefs_stack)
 
 
 def pytest_report_header() -> list[str]:

@@ -1,0 +1,102 @@
+"""A whole stack with a checkout of its own, used as a person uses it: through the command ``lakegate``."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakegate.settings import Settings
+from tests.squares import declare_model, make_checkout
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CODE = ("flows", "tasks", "deployments", "prefect.yaml")
+TIMEOUT_S = 300
+EASY = '"map.all.min" = 0.0'
+HARD = '"map.all.min" = 0.99'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Person:
+    """Somebody at a terminal in the checkout."""
+
+    def __init__(self, folder: Path, name: str = "ada") -> None:
+        self.folder, self.name = folder, name
+        self.checkout, self.home = folder / "checkout", folder / "home"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        own = {
+            "LAKEGATE_HOME": str(self.home),
+            "LAKEGATE_CHECKOUT": str(self.checkout),
+            "LAKEGATE_LAKEFS_PORT": "0",
+            "LAKEGATE_PREFECT_PORT": "0",
+            "LAKEGATE_REPORTS_PORT": "0",
+            "LAKEGATE_USER": self.name,
+            "LAKEGATE_THREADS": "2",
+            "LAKEGATE_ALLOW_DIRTY_RELEASE": "1",
+        }
+        foreign = ("LAKEGATE_", "PREFECT_")
+        return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | own | more
+
+    def types(self, *words: str, **variables: str) -> Answer:
+        """Run ``lakegate <words>`` to its end."""
+        command = [str(Path(sys.executable).parent / "lakegate"), *words]
+        done = subprocess.run(
+            command, cwd=self.checkout, env=self.environment(**variables), capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def gets(self, *words: str, **variables: str) -> Any:
+        """Run ``lakegate <words> --json``, which must succeed, and return the value."""
+        answer = self.types(*words, "--json", **variables)
+        assert answer.code == 0, answer.err + answer.out
+        return answer.json
+
+    @property
+    def settings(self) -> Settings:
+        stack = json.loads((self.home / "stack.json").read_text())
+        secret = json.loads((self.home / "secrets" / "lakefs.json").read_text())
+        return Settings(
+            checkout=self.checkout,
+            home=self.home,
+            lakefs_endpoint=stack["lakefs_endpoint"],
+            prefect_api_url=stack["prefect_api_url"],
+            lakefs_access_key_id=secret["access_key_id"],
+            lakefs_secret_access_key=secret["secret_access_key"],
+        )
+
+
+@pytest.fixture(scope="session")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """Ada, whose stack is up: lakeFS, Prefect, two workers, pages."""
+    someone = Person(tmp_path_factory.mktemp("flows"))
+    make_checkout(someone.checkout, ["squares", "refusing", "killed"])
+    quarantines = someone.checkout / "datasets" / "squares" / "dataset.toml"
+    quarantines.write_text(quarantines.read_text().replace('"refuse"', '"quarantine"'))
+    declare_model(someone.checkout, "finder", ["squares"], EASY)
+    declare_model(someone.checkout, "strict-finder", ["squares"], HARD)
+    for name in CODE:
+        (someone.checkout / name).symlink_to(REPOSITORY / name)
+    try:
+        answer = someone.types("up")
+        assert answer.code == 0, answer.err + answer.out
+        yield someone
+    finally:
+        someone.types("down")
