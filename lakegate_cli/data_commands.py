@@ -11,6 +11,7 @@ from lakegate.lake.client import LakeClient
 from lakegate.settings import Settings
 from lakegate_cli.flow_runs import run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
+from lakegate_cli.progress import counted_progress, shown_progress
 
 app = typer.Typer(no_args_is_help=True)
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
@@ -70,7 +71,8 @@ def publish(
         "message": message,
         "requested_by": settings.user,
     }
-    run = run_flow(settings, "publish-dataset/cpu", parameters, local, (lambda _line: None) if as_json else console().print)
+    with shown_progress(as_json) as say:
+        run = run_flow(settings, "publish-dataset/cpu", parameters, local, say)
     entry = next(row for row in version_rows(Settings.load(), dataset) if row["version"] == version)
     if as_json:
         print_json({**entry, "flow_run": run.url, "seconds": round(run.seconds, 1)})
@@ -168,7 +170,8 @@ def get(
     settings = Settings.load()
     client = LakeClient(settings)
     version = pin(client, f"{dataset}@{ref}")
-    count = get_version(client, settings, version, into)
+    with counted_progress("files", as_json) as report:
+        count = get_version(client, settings, version, into, report)
     if as_json:
         print_json({"reference": version.reference, "commit": version.commit, "files": count, "folder": str(into)})
     else:

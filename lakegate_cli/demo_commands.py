@@ -10,6 +10,7 @@ import typer
 from lakegate.errors import BadInput, SetupProblem
 from lakegate.settings import Settings
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
+from lakegate_cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from lakegate_cli.demo import DemoResult
@@ -31,16 +32,12 @@ def demo(
 
     if approve not in ("demo", "manual"):
         raise BadInput(f"--approve {approve}: expected demo or manual")
-
-    def say(line: str) -> None:
-        if not as_json:
-            console().print(line, markup=False)
-
     started = time.monotonic()
     _bring_up(as_json)
     settings = Settings.load()
-    say(f"set-up took {time.monotonic() - started:.0f} s (not counted below)")
-    result = Demo(settings, "manual" if approve == "manual" else "demo", say).run()
+    with shown_progress(as_json) as say:
+        say(f"set-up took {time.monotonic() - started:.0f} s (not counted below)")
+        result = Demo(settings, "manual" if approve == "manual" else "demo", say).run()
     path = result.save(settings)
     if as_json:
         print_json(result.__dict__)

@@ -11,6 +11,8 @@ from lakegate.settings import Settings
 
 POLL_S = 1.0
 ROUTINE = (
+    "Worker '",
+    "Flow run '",
     "Finished in state Completed",
     "Running 1 deployment pull",
     "Executing deployment step",
@@ -106,17 +108,22 @@ def follow_run(settings: Settings, run_id: str, say: Say) -> FinishedRun:
 
     prepare_environment(settings)
     with get_client(sync_client=True) as client:
-        return _follow(settings, client, run_id, say)
+        lines_read: dict[str, int] = {}
+        _print_new_lines(client, run_id, lines_read, lambda _line: None)  # what was said before is not said again
+        return _follow(settings, client, run_id, say, lines_read)
 
 
-def _follow(settings: Settings, client: Any, run_id: Any, say: Say) -> FinishedRun:
+def _follow(
+    settings: Settings, client: Any, run_id: Any, say: Say, lines_read: dict[str, int] | None = None
+) -> FinishedRun:
     started = time.monotonic()
-    lines_read: dict[str, int] = {}
+    lines_read = {} if lines_read is None else lines_read
     while True:
         run = client.read_flow_run(run_id)
         _print_new_lines(client, run_id, lines_read, say)
         state = run.state
         if state.is_final() or state.is_paused():
+            _print_new_lines(client, run_id, lines_read, say)
             url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
             finished = FinishedRun(str(run_id), url, state.type.value, state.message or "", time.monotonic() - started)
             if state.is_final() and not state.is_completed():

@@ -1,7 +1,7 @@
 """``lakegate model …`` and ``lakegate predict``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from lakegate_cli.approvals import decide
 from lakegate_cli.data_commands import LocalOption
 from lakegate_cli.flow_runs import FinishedRun, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
+from lakegate_cli.progress import shown_progress
 
 app = typer.Typer(no_args_is_help=True)
 VersionsOption = Annotated[list[str] | None, typer.Option("--version", help="dataset@tag; may be given several times.")]
@@ -23,8 +24,8 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence;
 
 
 def _run(deployment: str, parameters: dict[str, Any], local: bool, as_json: bool) -> FinishedRun:
-    say = (lambda _line: None) if as_json else console().print
-    return run_flow(Settings.load(), deployment, parameters, local, say)
+    with shown_progress(as_json) as say:
+        return run_flow(Settings.load(), deployment, parameters, local, say)
 
 
 @app.command("init")
@@ -145,8 +146,9 @@ def reject(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: Js
 
 def _decide(model: str, decision: str, by: str, reason: str, as_json: bool) -> None:
     settings = Settings.load()
-    say = (lambda _line: None) if as_json else console().print
-    sentence = decide(settings, model, "approve" if decision == "approve" else "reject", by or settings.user, reason, say)
+    with shown_progress(as_json) as say:
+        word: Literal["approve", "reject"] = "approve" if decision == "approve" else "reject"
+        sentence = decide(settings, model, word, by or settings.user, reason, say)
     if as_json:
         print_json({**status_of(settings, model), "decision": sentence})
     else:

@@ -26,6 +26,7 @@ from lakegate.settings import Settings
 
 VERSION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 MERGE_ATTEMPTS = 5
+SAID_PER_UPLOAD = 10
 Say = Callable[[str], None]
 Made = TypeVar("Made")
 
@@ -119,7 +120,7 @@ class Publication:
         request = self.request
         self._branch = publish.prepare_branch(self._client, request.dataset, request.version, imported.source_digest)
         written = publish.write_changes(
-            self._client, request.dataset, self._branch, screening.good, request.declaration_text
+            self._client, request.dataset, self._branch, screening.good, request.declaration_text, self._sent
         )
         self._commit = publish.commit_branch(self._client, request.dataset, self._branch, self._note())
         seed_samples(self._settings, screening.good)
@@ -127,6 +128,10 @@ class Publication:
             f"branch {self._branch}: {written.uploaded} objects sent, {written.unchanged} unchanged, "
             f"{written.deleted} deleted; commit {self._commit[:12]}"
         )
+
+    def _sent(self, done: int, total: int) -> None:
+        if done == total or done % max(total // SAID_PER_UPLOAD, 1) == 0:
+            self._say(f"{done} of {total} objects sent")
 
     def audit(self) -> None:
         """Validate what was committed, as it lies in lakeFS; raises ``ValidationFailed`` where it does not pass."""
