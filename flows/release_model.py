@@ -15,7 +15,7 @@ def release_model(model: str, version: str = "", seed: int = -1, requested_by: s
 
     Args:
         model: Name of a folder in models/, for example blood-cells.
-        version: The dataset version that changed, as dataset@tag; the other datasets are taken at their newest attested tag.
+        version: The dataset version that changed, as dataset@tag; empty, or another dataset: the newest attested one.
         seed: Seed of the training; -1 takes the one of model.toml.
         requested_by: Your name, the author of this release; somebody else must approve it.
     """

@@ -26,7 +26,7 @@ def ensure_pools(api: PrefectApi, pools: tuple[Pool, ...] = POOLS) -> None:
         if api.get(f"work_pools/{pool.name}") is None:
             template = _process_template()
             body = {"name": pool.name, "type": "process", "description": pool.words, "base_job_template": template}
-            api.post("work_pools/", body)
+            api.post("work_pools/", {**body, "concurrency_limit": pool.limit})
         if api.get(f"work_pools/{pool.name}/queues/high") is None:
             api.post(f"work_pools/{pool.name}/queues", {"name": "high", "priority": 1})
 

@@ -13,7 +13,11 @@ HEARTBEAT_EVERY_S = 30
 
 @dataclass(frozen=True)
 class Pool:
-    """A work pool, and how many flow runs one worker takes at a time."""
+    """A work pool, and how many flow runs run in it at a time.
+
+    The server keeps the limit, not the worker: a worker with a limit of its own dies (Prefect 3.8.8, "this borrower is
+    already holding one of this CapacityLimiter's tokens") when a suspended run is resumed before its process has ended.
+    """
 
     name: str
     limit: int
@@ -38,7 +42,7 @@ def start_worker(settings: Settings, pool: Pool, prefect_api_url: str) -> None:
     if processes.living(settings.home, pool.service):
         return
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
-    command += ["--pool", pool.name, "--name", f"{pool.name}-here", "--limit", str(pool.limit)]
+    command += ["--pool", pool.name, "--name", f"{pool.name}-here"]
     environment = processes.service_environment(settings.home, worker_environment(settings, prefect_api_url))
     processes.start(settings.home, pool.service, command, environment)
 

@@ -1,5 +1,6 @@
 """Where things are and who is asking: from ``LAKEGATE_*`` variables, else from the state folder that ``lakegate up`` wrote."""
 
+import getpass
 import json
 import os
 from pathlib import Path
@@ -60,7 +61,7 @@ class Settings(BaseSettings):
         if not settings.lakefs_access_key_id:
             settings.lakefs_access_key_id = secret.get("access_key_id", "")
             settings.lakefs_secret_access_key = SecretStr(secret.get("secret_access_key", ""))
-        settings.user = settings.user or os.environ.get("USER", "") or "unknown"
+        settings.user = settings.user or _account()
         settings.samples = (settings.samples or settings.checkout.parent / "shared" / "data").resolve()
         return settings
 
@@ -94,6 +95,14 @@ class Settings(BaseSettings):
                 f"no lakeFS server is known: {self.home / STACK_FILE} and LAKEGATE_LAKEFS_ENDPOINT are both empty; "
                 "start one with `lakegate up`, or set LAKEGATE_LAKEFS_ENDPOINT, _ACCESS_KEY_ID and _SECRET_ACCESS_KEY"
             )
+
+
+def _account() -> str:
+    """Return the name of the operating system's account; a container may have none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def _read_json(path: Path) -> dict[str, str]:

@@ -188,6 +188,7 @@ class Demo:
             return
         matrix = json.loads(self.client.read(REPOSITORY, EVIDENCE, f"comparisons/{stored.key}/matrix.json"))
         self.result.verdict = stored.verdict
+        self.result.look_at["regression matrix"] = f"{self.settings.reports_url}/{stored.page_name}"
         self.result.sentence = stored.sentence
         cell = next(item for item in matrix["cells"] if item["name"] == "all")
         self.result.candidate = {name: cell["candidate"][name][""] for name in ("map50", "map")}
@@ -210,8 +211,9 @@ class Demo:
         return releases.read_release(self.client, self.name, number).request.comparison if self._is_released(number) else None
 
     def _links(self) -> None:
-        pages = self.settings.reports_dir / self.name
-        self.result.look_at["matrix and validation pages"] = self.settings.reports_url or str(pages)
+        for version in ("v1", "v2"):
+            name = f"validation of {self.name}@{version}"
+            self.result.look_at[name] = f"{self.settings.reports_url}/{self.name}/validation-{version}.html"
         self.result.look_at["lakeFS branch"] = f"lakefs://{self.name}/main ({self.settings.lakefs_endpoint})"
         self.result.look_at["W&B folder"] = str(self.settings.home / "wandb")
         standing = releases.in_production(self.client, self.name) if self._is_released(1) else None

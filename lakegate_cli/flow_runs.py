@@ -143,11 +143,13 @@ def _print_new_lines(client: Any, run_id: Any, lines_read: dict[str, int], say: 
     children = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
     )
+    new = []
     for one in (run_id, *(child.id for child in children)):
         offset = lines_read.get(str(one), 0)
         chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[one]))
         lines = client.read_logs(log_filter=chosen, sort=LogSort.TIMESTAMP_ASC, limit=200, offset=offset)
         lines_read[str(one)] = offset + len(lines)
-        for line in lines:
-            if line.name.startswith(OWN_LOGGERS) and not line.message.startswith(ROUTINE):
-                say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message.splitlines()[0]}")
+        new += lines
+    for line in sorted(new, key=lambda line: line.timestamp):
+        if line.name.startswith(OWN_LOGGERS) and not line.message.startswith(ROUTINE):
+            say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message.splitlines()[0]}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lakegate.errors import BadInput, LakegateError
 
@@ -36,7 +37,7 @@ def print_rows(rows: Sequence[Mapping[str, object]], empty: str) -> None:
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     width = None if sys.stdout.isatty() else PIPED_WIDTH  # a log file has no edge to wrap at
     Console(highlight=False, width=width).print(table)
 

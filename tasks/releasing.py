@@ -1,6 +1,6 @@
 """How a release moves: planned, proposed in staging, promoted after the decision, rolled back."""
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
 
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import release
@@ -15,7 +15,9 @@ from tasks.running import settings_for, step
 def plan_release(model: str, version: str, seed: int, requested_by: str) -> ReleasePlan:
     """Pin what will be trained, and refuse code that could not be found again."""
     settings = settings_for(requested_by)
-    return release.plan_release(LakeClient(settings), settings, model, version, None if seed < 0 else seed)
+    chosen_seed = None if seed < 0 else seed
+    flow_run = str(runtime.flow_run.id or "")
+    return release.plan_release(LakeClient(settings), settings, model, version, chosen_seed, flow_run)
 
 
 @step

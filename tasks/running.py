@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, TaskRun, WorkerStatus
 from prefect.deployments import run_deployment
 
+from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.errors import LakegateError, ServiceRefused, SetupProblem
 from lakegate.settings import Settings
 
@@ -58,7 +59,8 @@ def ensure_child(child: Flow[..., Any], pool: str, parameters: Mapping[str, Any]
         child(**parameters)
         return
     require_worker(pool)
-    attempt = f"{runtime.flow_run.id}:{runtime.flow_run.run_count}:{child.name}"
+    asked = sha256_bytes(exact_json(dict(parameters)))
+    attempt = f"{runtime.flow_run.id}:{runtime.flow_run.run_count}:{child.name}:{asked}"
     run: FlowRun = run_deployment(  # type: ignore[assignment]
         f"{child.name}/{pool}", parameters=dict(parameters), idempotency_key=attempt, poll_interval=CHILD_POLL_S
     )

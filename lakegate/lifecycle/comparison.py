@@ -72,6 +72,11 @@ class StoredComparison(Document):
     evidence_digest: str
     markdown: str
 
+    @property
+    def page_name(self) -> str:
+        """Where the page lies below ``<home>/reports``."""
+        return f"{self.model}/matrix-{self.candidate.run_id}-{self.key[:8]}.html"
+
 
 def plan_comparison(
     client: LakeClient, settings: Settings, model: str, candidate: str, baseline: str, versions: Sequence[str]
@@ -249,7 +254,7 @@ def require_comparison(client: LakeClient, plan: ComparisonPlan) -> StoredCompar
 def save_page(client: LakeClient, settings: Settings, plan: ComparisonPlan) -> Page:
     """Put the matrix page where a person can open it."""
     html = client.read(REPOSITORY, EVIDENCE, f"comparisons/{plan.key}/matrix.html")
-    return write_page(settings, f"{plan.model}/matrix-{plan.candidate.run_id}-{plan.key[:8]}.html", html.decode())
+    return write_page(settings, require_comparison(client, plan).page_name, html.decode())
 
 
 def _path(key: str) -> str:

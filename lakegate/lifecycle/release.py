@@ -11,16 +11,19 @@ from lakegate.lifecycle.comparison import ComparisonPlan
 from lakegate.lifecycle.training_run import RunPlan, plan_run
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import ReleaseRequest
+from lakegate.registry.store import EVIDENCE, put_evidence, read_document
 from lakegate.settings import Settings
 
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """What a release will train and judge, pinned."""
+    """What a release will train and judge, pinned. ``proposed``: what this flow run put into staging before it waited."""
 
     training: RunPlan
     is_trained: bool
     requested_by: str
+    flow_run_id: str
+    proposed: ReleaseRequest | None
 
     @property
     def model(self) -> str:
@@ -53,24 +56,36 @@ class ReleasePlan:
 
 
 def plan_release(
-    client: LakeClient, settings: Settings, model: str, version: str, seed: int | None
+    client: LakeClient, settings: Settings, model: str, version: str, seed: int | None, flow_run_id: str = ""
 ) -> ReleasePlan:
-    """Pin what will be trained.
+    """Pin what will be trained; an empty ``version`` is the newest attested one.
+
+    A flow run that waited for its approval goes on with what it proposed then, also where code, data or declaration
+    changed meanwhile: a person approved that, and nothing else.
 
     Raises:
         RegistryError: the code is not committed, so a release could not be traced to it.
     """
-    training = plan_run(client, settings, model, [version], seed)
+    training = plan_run(client, settings, model, [version] if version else [], seed)
+    proposed = read_document(client, EVIDENCE, _own_path(flow_run_id), ReleaseRequest) if flow_run_id else None
+    if proposed is not None:
+        return ReleasePlan(training, True, settings.user, flow_run_id, proposed)
     if training.code.problem and not settings.allow_dirty_release:
         raise RegistryError(
             f"this code may train, but not release: {training.code.problem}; commit it, then release again"
         )
     is_trained = runs.find_run(client, model, training.run_id) is not None
-    return ReleasePlan(training, is_trained, settings.user)
+    return ReleasePlan(training, is_trained, settings.user, flow_run_id, None)
+
+
+def _own_path(flow_run_id: str) -> str:
+    return f"flow-runs/{flow_run_id}.json"
 
 
 def is_exported(client: LakeClient, plan: ReleasePlan) -> bool:
     """Return True where the run has its model.onnx."""
+    if plan.proposed is not None:
+        return True
     return runs.find_artifact(client, plan.model, plan.training.run_id, runs.ONNX) is not None
 
 
@@ -83,6 +98,8 @@ def plan_comparison(client: LakeClient, settings: Settings, plan: ReleasePlan) -
 
 def is_compared(client: LakeClient, settings: Settings, plan: ReleasePlan) -> bool:
     """Return True where the evidence of this comparison is there."""
+    if plan.proposed is not None:
+        return True
     return comparison.find_comparison(client, plan_comparison(client, settings, plan).key) is not None
 
 
@@ -92,6 +109,8 @@ def propose(client: LakeClient, settings: Settings, plan: ReleasePlan) -> Releas
     Raises:
         GateFailed: the verdict is not PASS; nothing moves.
     """
+    if plan.proposed is not None:
+        return plan.proposed
     compared = plan_comparison(client, settings, plan)
     judged = comparison.require_comparison(client, compared)
     if judged.verdict != Outcome.PASS:
@@ -117,6 +136,8 @@ def propose(client: LakeClient, settings: Settings, plan: ReleasePlan) -> Releas
         requested_by=plan.requested_by,
     )
     releases.propose(client, request)
+    if plan.flow_run_id:
+        put_evidence(client, {_own_path(plan.flow_run_id): request.to_bytes()}, f"flow run {plan.flow_run_id} waits")
     return request
 
 

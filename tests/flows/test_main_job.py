@@ -107,13 +107,14 @@ def _followed(person: Person, follow_run: object, run_id: str) -> str:
 
 
 def test_a_gate_that_fails_ends_the_release_with_its_sentence_and_moves_nothing(published: Person) -> None:
-    answer = published.types("model", "release", "strict-finder", "--version", "squares@v1")
+    answer = published.types("model", "release", "strict-finder", "--version", "squares@v1", "--local")
     assert answer.code == 1 and "Nothing was staged" in answer.err
     status = published.gets("model", "status", "strict-finder")
     assert (status["production"], status["staging"]) == (None, None)
 
     (run,) = [row["run"] for row in published.gets("model", "log", "strict-finder")["runs"]]
-    compared = published.types("model", "compare", "strict-finder", run, "none", "--version", "squares@v1", "--json")
+    words = ("model", "compare", "strict-finder", run, "none", "--version", "squares@v1", "--local", "--json")
+    compared = published.types(*words)
     assert compared.code == 1 and compared.json["verdict"] in ("fail", "not enough data")
 
 

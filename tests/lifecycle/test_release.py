@@ -196,6 +196,25 @@ def test_a_rejected_release_stays_out_of_production(workshop: Workshop, model: s
         releases.decide(workshop.client, request, decision_on(request))
 
 
+def test_a_flow_run_that_waited_goes_on_with_what_it_proposed(workshop: Workshop, model: str) -> None:
+    client, settings, version = workshop.client, workshop.settings, f"{workshop.dataset}@v1"
+    train(workshop, model, "v1")
+    plan = release.plan_release(client, settings, model, version, None, "flow-run-1")
+    request = propose(workshop, plan)
+    declare_model(workshop.checkout, model, [workshop.dataset], EASY, epochs=3)  # edited while a person thinks
+
+    resumed = release.plan_release(client, settings, model, version, None, "flow-run-1")
+    assert resumed.is_trained and release.is_exported(client, resumed) and release.is_compared(client, settings, resumed)
+    assert release.propose(client, settings, resumed) == request
+    other = release.plan_release(client, settings, model, version, None, "flow-run-2")
+    assert not other.is_trained and other.proposed is None
+
+
+def test_without_a_version_the_newest_attested_one_is_released(workshop: Workshop, model: str) -> None:
+    plan = release.plan_release(workshop.client, workshop.settings, model, "", None)
+    assert plan.references == [f"{workshop.dataset}@v1"]
+
+
 def test_a_run_is_immutable(workshop: Workshop, model: str) -> None:
     plan = train(workshop, model, "v1")
     with pytest.raises(RegistryError, match="immutable"):
