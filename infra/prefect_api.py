@@ -28,6 +28,7 @@ class PrefectApi:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Connection"] = "close"  # few calls; a server that ends an idle connection resets the next one
         self._session.mount(url, HTTPAdapter(max_retries=BUSY))
 
     def get(self, path: str) -> Any:

@@ -8,11 +8,12 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from lakegate.declarations import DatasetDeclaration, ModelDeclaration, Strict
-from lakegate.errors import BadDeclaration, UnknownLabel, UnknownName, nearest
+from lakegate.errors import BadDeclaration, BadInput, UnknownLabel, UnknownName, nearest
 from lakegate.gate_rules import BUILT_IN_CELLS
 from lakegate.settings import Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
+VERSION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 RESERVED = frozenset({"models", "results"})
 Declaration = TypeVar("Declaration", bound=Strict)
 
@@ -25,6 +26,13 @@ def check_name(name: str, what: str) -> str:
         )
     if name in RESERVED:
         raise BadDeclaration(f"'{name}' is reserved; choose another name for the {what}")
+    return name
+
+
+def check_version_name(name: str) -> str:
+    """Return ``name``, or raise ``BadInput``: up to 30 small letters, digits and dashes."""
+    if not VERSION_NAME.fullmatch(name):
+        raise BadInput(f"'{name}' is no name of a version: up to 30 small letters, digits and dashes, as in 'v1'")
     return name
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from lakegate.errors import NotApproved
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.release import finish
 from lakegate.registry import releases
@@ -23,6 +24,8 @@ def decide(
     """
     client = LakeClient(settings)
     request = releases.open_request(client, model)
+    if request.release in releases.release_numbers(client, model):
+        raise NotApproved(f"nothing of {model} waits for approval: release {request.release} was approved before")
     recorded = releases.decide(
         client,
         request,

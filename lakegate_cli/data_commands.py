@@ -1,11 +1,11 @@
 """``lakegate data …``: dataset versions."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from lakegate.catalog import check_name, dataset_names, declaration_path, load_dataset
+from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
 from lakegate.lake.client import LakeClient
 from lakegate.settings import Settings
@@ -14,6 +14,7 @@ from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
 
 app = typer.Typer(no_args_is_help=True)
+Format = Literal["auto", "voc", "coco", "yolo"]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
 ImagesOption = Annotated[Path | None, typer.Option("--images", help="Folder of the images, where the export has none.")]
 SourceOption = Annotated[Path, typer.Option("--source", help="Folder of the annotation export.")]
@@ -54,7 +55,7 @@ def publish(
     source: SourceOption,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
     images: ImagesOption = None,
-    source_format: Annotated[str, typer.Option("--format", help="auto, voc, coco or yolo.")] = "auto",
+    source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
@@ -62,6 +63,7 @@ def publish(
     """Publish an export as a version: branch, audit, attest, merge, tag."""
     settings = Settings.load()
     load_dataset(settings, dataset)
+    check_version_name(version)
     parameters = {
         "dataset": dataset,
         "source": _absolute(source, "source"),
@@ -74,9 +76,11 @@ def publish(
     with shown_progress(as_json) as say:
         run = run_flow(settings, "publish-dataset/cpu", parameters, local, say)
     entry = next(row for row in version_rows(Settings.load(), dataset) if row["version"] == version)
+    page = f"{settings.reports_url or settings.reports_dir}/{dataset}/validation-{version}.html"
     if as_json:
-        print_json({**entry, "flow_run": run.url, "seconds": round(run.seconds, 1)})
+        print_json({**entry, "page": page, "flow_run": run.url, "seconds": round(run.seconds, 1)})
     else:
+        console().print(f"validation report: {page}")
         console().print(f"{dataset}@{version} is published: {entry['samples']} samples, commit {entry['commit']}")
 
 
@@ -144,6 +148,7 @@ def diff(dataset: str, old: str, new: str, as_json: JsonOption = False) -> None:
     from lakegate.lifecycle.diff_words import describe_diff
 
     settings = Settings.load()
+    load_dataset(settings, dataset)
     client = LakeClient(settings)
     sides = [
         open_version(client, settings, pin(client, f"{dataset}@{ref}"))
@@ -168,6 +173,7 @@ def get(
     from lakegate.lake.versions import pin
 
     settings = Settings.load()
+    load_dataset(settings, dataset)
     client = LakeClient(settings)
     version = pin(client, f"{dataset}@{ref}")
     with counted_progress("files", as_json) as report:

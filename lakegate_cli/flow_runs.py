@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakegate.errors import LakegateError, ServiceUnavailable, SetupProblem
+from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupProblem
 from lakegate.settings import Settings
 
 POLL_S = 1.0
@@ -18,9 +18,16 @@ ROUTINE = (
     "Executing deployment step",
     "Deployment step '",
     "All deployment steps",
+    "Finished in state Failed",  # the reason follows once, as the error of the command
+    "Encountered exception during execution",
+    "Engine execution exited",
 )
 OWN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 Say = Callable[[str], None]
+
+
+class NotFollowed(LakegateError):
+    """The person stopped looking; the flow run goes on."""
 
 
 class FlowRunFailed(LakegateError):
@@ -75,9 +82,14 @@ def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedR
     from importlib import import_module
 
     stem = deployment.split("/", 1)[0].replace("-", "_")
+    from prefect.exceptions import ParameterTypeError
+
     flow = getattr(import_module(f"flows.{stem}"), stem)
     started = time.monotonic()
-    message = flow(**parameters)
+    try:
+        message = flow(**parameters)
+    except ParameterTypeError as error:
+        raise BadInput(f"{deployment} cannot take these parameters: {error}") from error
     return FinishedRun("", "", "COMPLETED", str(message), time.monotonic() - started)
 
 
@@ -94,6 +106,8 @@ def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, A
         started = run_deployment(deployment, parameters=dict(parameters), timeout=0, as_subflow=False)
         with get_client(sync_client=True) as client:
             return _follow(settings, client, started.id, say)  # type: ignore[union-attr]
+    except httpx.HTTPStatusError as error:
+        raise BadInput(f"Prefect refused the parameters of {deployment}: {error.response.text[:500]}") from error
     except httpx.TransportError as error:
         raise ServiceUnavailable(
             f"Prefect does not answer at {settings.prefect_api_url}; look with `lakegate status`, repair with `lakegate up`"
@@ -118,13 +132,22 @@ def _follow(
 ) -> FinishedRun:
     started = time.monotonic()
     lines_read = {} if lines_read is None else lines_read
+    url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
+    try:
+        return _until_it_stops(client, run_id, url, say, lines_read, started)
+    except KeyboardInterrupt:
+        raise NotFollowed(f"the flow run goes on without you; look at it, or cancel it, at {url}") from None
+
+
+def _until_it_stops(
+    client: Any, run_id: Any, url: str, say: Say, lines_read: dict[str, int], started: float
+) -> FinishedRun:
     while True:
         run = client.read_flow_run(run_id)
         _print_new_lines(client, run_id, lines_read, say)
         state = run.state
         if state.is_final() or state.is_paused():
             _print_new_lines(client, run_id, lines_read, say)
-            url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
             finished = FinishedRun(str(run_id), url, state.type.value, state.message or "", time.monotonic() - started)
             if state.is_final() and not state.is_completed():
                 raise FlowRunFailed(f"{run.name}: {_plain(finished.message)} (log: {url})")

@@ -1,5 +1,8 @@
 """The console script ``lakegate``."""
 
+import io
+import sys
+
 import typer
 
 from lakegate_cli import data_commands, demo_commands, model_commands, stack_commands
@@ -21,4 +24,6 @@ app.command("predict")(model_commands.predict)
 
 def run() -> None:
     """Run the command line; what Lakegate refuses is printed as a sentence."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log file shows each line when it is printed
     guarded(app)

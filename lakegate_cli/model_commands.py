@@ -1,14 +1,14 @@
 """``lakegate model …`` and ``lakegate predict``."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lakegate.catalog import load_model, model_names
 from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
-from lakegate.registry import runs
+from lakegate.registry import releases, runs
 from lakegate.settings import Settings
 from lakegate_cli.approvals import decide
 from lakegate_cli.data_commands import LocalOption
@@ -16,9 +16,12 @@ from lakegate_cli.flow_runs import FinishedRun, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
+if TYPE_CHECKING:
+    from lakegate.registry.loading import FoundObject
+
 app = typer.Typer(no_args_is_help=True)
 VersionsOption = Annotated[list[str] | None, typer.Option("--version", help="dataset@tag; may be given several times.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="-1: the seed of model.toml.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=-1, help="-1: the seed of model.toml.")]
 ByOption = Annotated[str, typer.Option("--by", help="Your name; a claim, shown as unauthenticated.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept with the release.")]
 
@@ -47,7 +50,7 @@ def train(
     model: str,
     version: VersionsOption = None,
     seed: SeedOption = -1,
-    epochs: Annotated[int, typer.Option("--epochs", help="0: as declared in model.toml.")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="0: as declared in model.toml.")] = 0,
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,10 +129,21 @@ def release(
     parameters = {"model": model, "version": version, "seed": seed, "requested_by": settings.user}
     finished = _run("release-model/control", parameters, local, as_json)
     status = status_of(settings, model)
+    page = _matrix_page(settings, model)
     if as_json:
-        print_json({**status, "flow_run": finished.url, "state": finished.state})
+        print_json({**status, "page": page, "flow_run": finished.url, "state": finished.state})
     else:
+        console().print(f"regression matrix: {page}")
         console().print(status["sentence"], markup=False)
+
+
+def _matrix_page(settings: Settings, model: str) -> str:
+    """Return where the matrix of what is in staging opens."""
+    from lakegate.lifecycle.comparison import find_comparison
+
+    client = LakeClient(settings)
+    stored = find_comparison(client, releases.open_request(client, model).comparison)
+    return "" if stored is None else f"{settings.reports_url or settings.reports_dir}/{stored.page_name}"
 
 
 @app.command("approve")
@@ -146,6 +160,7 @@ def reject(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: Js
 
 def _decide(model: str, decision: str, by: str, reason: str, as_json: bool) -> None:
     settings = Settings.load()
+    load_model(settings, model)
     with shown_progress(as_json) as say:
         word: Literal["approve", "reject"] = "approve" if decision == "approve" else "reject"
         sentence = decide(settings, model, word, by or settings.user, reason, say)
@@ -195,7 +210,7 @@ def log(model: str, as_json: JsonOption = False) -> None:
         return
     print_rows(rows, f"{model} has no run yet; train one with `lakegate model train {model}`")
     console().print()
-    print_rows(released, f"{model} has no release yet; start one with `lakegate model release {model}`")
+    print_rows(released, f"nothing of {model} was in production yet; `lakegate model status {model}` says what waits")
 
 
 @app.command("status")
@@ -217,6 +232,10 @@ def status_of(settings: Settings, model: str) -> dict[str, Any]:
     return stage_status(LakeClient(settings), model)
 
 
+def _corners(item: "FoundObject") -> str:
+    return " ".join(f"{side:.0f}" for side in item.box_xyxy_px)
+
+
 def predict(
     model: str,
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
@@ -228,15 +247,21 @@ def predict(
 
     if stage not in ("production", "staging"):
         raise BadInput(f"'{stage}' is no stage; expected production or staging")
+    load_model(Settings.load(), model)
     detector = load(model, stage="production" if stage == "production" else "staging")
-    rows = [
-        {"image": str(path), "label": found.label, "score": round(found.score, 3), "box_xyxy_px": found.box_xyxy_px}
-        for path in images
-        for found in detector.predict(path)
-    ]
+    found = {str(path): detector.predict(path) for path in images}
     if as_json:
-        print_json({"model": model, "stage": stage, "release": detector.release, "objects": rows})
+        answers = [{"image": path, "objects": [vars(item) for item in objects]} for path, objects in found.items()]
+        print_json({"model": model, "stage": stage, "release": detector.release, "images": answers})
         return
-    print_rows(rows, f"{model} release {detector.release} finds nothing above its threshold in {len(images)} images")
+    rows = [
+        {"image": path, "label": item.label, "score": round(item.score, 3), "box x1 y1 x2 y2 (px)": _corners(item)}
+        for path, objects in found.items()
+        for item in objects
+    ]
+    print_rows(rows, "")
+    for path, objects in found.items():
+        if not objects:
+            console().print(f"{path}: no object above the threshold of release {detector.release}", markup=False)
 
 

@@ -47,6 +47,8 @@ def guarded(action: Callable[[], None]) -> None:
     try:
         action()
     except LakegateError as error:
+        if "--json" in sys.argv:
+            print_json({"error": type(error).__name__, "message": str(error)})
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {type(error).__name__}: ", end="")
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_REFUSED) from error

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +44,7 @@ def import_through_datumaro(
     Returns:
         By the record's number: its objects in the file's order; and the first error that Datumaro reported.
     """
+    _load_datumaro()
     from datumaro import AnnotationType, Bbox, Dataset
     from datumaro.components.contexts.importer import ImportErrorPolicy
 
@@ -65,6 +68,13 @@ def import_through_datumaro(
             boxes = sorted((one for one in item.annotations if isinstance(one, Bbox)), key=lambda box: box.id)
             imported[int(item.id)] = [(_name(names, labels, box.label), tuple(box.points)) for box in boxes]
     return imported, errors
+
+
+def _load_datumaro() -> None:
+    """Import Datumaro and put pandas back: 1.13 replaces it in ``sys.modules`` by a bare copy without its submodules."""
+    pandas = import_module("pandas")
+    import_module("datumaro")
+    sys.modules["pandas"] = pandas
 
 
 def annotation_number(record: int, index: int) -> int:

@@ -1,12 +1,11 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from lakegate.catalog import declaration_path, load_dataset, parse_dataset
+from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import BadInput, LakeError, ValidationFailed, VersionNotFound
 from lakegate.formats.importing import ImportResult, import_export
@@ -24,7 +23,6 @@ from lakegate.quality.report import Heading, render_validation_html, report_json
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
 
-VERSION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
 Say = Callable[[str], None]
@@ -54,8 +52,7 @@ class PublicationRequest:
             UnknownName, BadDeclaration, BadInput: dataset, version name or folder is not usable.
         """
         load_dataset(settings, dataset)
-        if not VERSION_NAME.fullmatch(version):
-            raise BadInput(f"'{version}' is no name of a version: up to 30 small letters, digits and dashes, as in 'v1'")
+        check_version_name(version)
         for what, folder in (("source", source), ("images", images)):
             if (folder or what == "source") and not Path(folder).exists():
                 raise BadInput(f"{what} '{folder}' does not exist where this flow runs; give the export's absolute path")

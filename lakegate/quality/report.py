@@ -158,7 +158,8 @@ def _facts(heading: Heading, declaration: DatasetDeclaration, inside: Sequence[S
     n_objects = sum(len(sample.annotations) for sample in inside)
     facts = [("dataset", heading.dataset), ("version", heading.version), ("task", declaration.task)]
     facts += [("images", f"{len(inside):,}"), ("objects", f"{n_objects:,}"), ("on a bad sample", declaration.on_bad_sample)]
-    facts += [("source", heading.source), ("commit", heading.commit[:12]), ("content digest", heading.content_digest[:16])]
+    facts += [("source", heading.source), ("audited commit", heading.commit[:12])]
+    facts += [("content digest", heading.content_digest[:16])]
     return [(name, value) for name, value in facts if value]
 
 

@@ -1,7 +1,6 @@
 """great-expectations judges the metrics table by the limits of ``[quality]``."""
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,18 +74,4 @@ def _great_expectations() -> Any:
     os.environ.setdefault("TQDM_DISABLE", "1")
     import great_expectations as gx
 
-    _complete_pandas()
     return gx
-
-
-def _complete_pandas() -> None:
-    """Give pandas its submodules back as attributes.
-
-    Datumaro's ``lazy_import("pandas")`` puts a second, bare module object into ``sys.modules`` where pandas was loaded before
-    it; ``pandas.util``, which great-expectations calls, is then no attribute any more (datumaro 1.13, pandas 2.3).
-    """
-    pandas = sys.modules["pandas"]
-    for name, module in list(sys.modules.items()):
-        parent, _, child = name.rpartition(".")
-        if parent == "pandas" and not hasattr(pandas, child):
-            setattr(pandas, child, module)

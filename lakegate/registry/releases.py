@@ -87,7 +87,7 @@ def decide(client: LakeClient, request: ReleaseRequest, decision: Decision) -> D
     path = f"decisions/{request.digest}.json"
     earlier = read_document(client, EVIDENCE, path, Decision)
     if earlier is not None:
-        if earlier.decision != decision.decision:
+        if (earlier.decision, earlier.approver) != (decision.decision, decision.approver):
             raise NotApproved(
                 f"release {request.release} of {request.model} was decided already: {earlier.decision} by "
                 f"{earlier.approver} at {earlier.decided_at}; start a new release to decide again"

@@ -1,6 +1,7 @@
 """The main job through the command line, on real workers: publish, train, judge, release, approve, go back."""
 
 import json
+import os
 from pathlib import Path
 from uuid import UUID
 
@@ -27,18 +28,37 @@ def published(person: Person) -> Person:
 
 @pytest.fixture(scope="module")
 def released(published: Person) -> Person:
-    """Release 1 of ``finder`` is in production; the author could not approve it, somebody else could."""
+    """Release 1 of ``finder`` is in production, after three tries of its author that changed nothing."""
     person = published
     waiting = person.gets("model", "release", "finder", "--version", "squares@v1")
     assert (waiting["production"], waiting["staging"], waiting["state"]) == (None, 1, "PAUSED")
 
-    refused = person.types("model", "approve", "finder", "--by", "Ada", "--reason", "mine")
-    assert refused.code == 1 and "author and approver must differ" in refused.err
+    assert _fill_form(person, waiting["flow_run"].rsplit("/", 1)[1], "ADA") == "PAUSED"  # asked again, with the reason
+    for by in ("Ada", " ada "):
+        refused = person.types("model", "approve", "finder", "--by", by, "--reason", "mine")
+        assert refused.code == 1 and "author and approver must differ" in refused.err
     assert person.gets("model", "status", "finder")["production"] is None
 
     approved = person.gets("model", "approve", "finder", "--by", "grace", "--reason", "looked at every flip")
     assert approved["production"] == 1 and "unauthenticated" in approved["decision"]
     return person
+
+
+def _fill_form(person: Person, run_id: str, approver: str) -> str:
+    """Resume the run as the Prefect UI does, at once, and return the state in which it stops again."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from lakegate_cli.flow_runs import follow_run
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LAKEGATE_HOME", "LAKEGATE_CHECKOUT", "PREFECT_API_URL", "PREFECT_HOME"):
+            patch.setenv(name, os.environ.get(name, ""))  # put back afterwards
+        api = person.settings.prefect_api_url
+        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+            form = {"decision": "approve", "approver": approver, "reason": "better on the diff"}
+            client.resume_flow_run(UUID(run_id), run_input=form)
+            return follow_run(person.settings, run_id, lambda _line: None).state
 
 
 def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> None:
@@ -56,54 +76,54 @@ def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> N
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
     rows = released.gets("model", "log", "finder")
-    assert len(rows["runs"]) == 1
+    assert len(rows["runs"]) == 1  # three resumed flow runs trained nothing again
     assert [(row["release"], row["approved by"], row["in production"]) for row in rows["releases"]] == [
         (1, "grace (unauthenticated)", "yes")
     ]
-    again = released.gets("model", "train", "finder", "--version", "squares@v1")
+    again = released.gets("model", "train", "finder", "--version", "squares@v1", "--local")
     assert again["new"] is False
 
 
 def test_a_released_model_predicts_from_the_command_line(released: Person) -> None:
     image = released.folder / "one" / "JPEGImages" / "square-0.jpg"
-    assert released.gets("predict", "finder", str(image))["release"] == 1
+    answer = released.gets("predict", "finder", str(image))
+    assert (answer["release"], [item["image"] for item in answer["images"]]) == (1, [str(image)])
     missing = released.types("predict", "finder", str(image.with_name("absent.jpg")))
     assert missing.code == 2 and "absent.jpg" in missing.err
 
 
-def test_a_form_that_is_filled_wrongly_is_asked_again_and_nothing_is_trained_twice(released: Person) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:
+    again = released.types("model", "approve", "finder", "--by", "mallory", "--reason", "me too")
+    assert again.code == 1 and "nothing of finder waits for approval" in again.err
+    unknown = released.types("model", "approve", "findr", "--by", "grace", "--reason", "a slip")
+    assert unknown.code == 2 and "did you mean 'finder'" in unknown.err
 
-    from lakegate_cli.flow_runs import follow_run
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "publish", "squares", "--source", ".", "--version", "V.1"),
+        ("data", "publish", "squares", "--source", ".", "--version", "v9", "--format", "cvta"),
+        ("data", "publish", "squares", "--source", "./absent", "--version", "v9"),
+        ("data", "diff", "sqares", "v1", "v2"),
+        ("model", "train", "finder", "--epochs", "-5"),
+        ("predict", "findr", "image.jpg"),
+    ],
+    ids=" ".join,
+)
+def test_a_slip_in_a_command_is_told_at_once_and_without_a_traceback(person: Person, words: tuple[str, ...]) -> None:
+    answer = person.types(*words)
+    assert answer.code == 2, answer.err
+    assert "Traceback" not in answer.err + answer.out
+
+
+def test_the_form_of_the_prefect_ui_promotes_too_and_the_command_rolls_back(released: Person) -> None:
     waiting = released.gets("model", "release", "finder", "--version", "squares@v2")
-    assert waiting["staging"] == 2
-    run_id = waiting["flow_run"].rsplit("/", 1)[1]
-    api = released.settings.prefect_api_url
-    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-        for approver, state in (("ADA", "PAUSED"), ("grace", "COMPLETED")):
-            form = {"decision": "approve", "approver": approver, "reason": "better on the diff"}
-            client.resume_flow_run(UUID(run_id), run_input=form)
-            assert _followed(released, follow_run, run_id) == state
-    status = released.gets("model", "status", "finder")
-    assert (status["production"], status["staging"]) == (2, None)
-    assert len(released.gets("model", "log", "finder")["runs"]) == 2
-
-    back = released.gets("model", "roll-back", "finder", "1")
-    assert back["production"] == 1
-    assert released.gets("model", "roll-back", "finder", "2")["production"] == 2
-
-
-def _followed(person: Person, follow_run: object, run_id: str) -> str:
-    import os
-
-    before = dict(os.environ)
-    try:
-        return str(follow_run(person.settings, run_id, lambda _line: None).state)  # type: ignore[operator]
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    assert (waiting["production"], waiting["staging"]) == (1, 2)
+    assert _fill_form(released, waiting["flow_run"].rsplit("/", 1)[1], "grace") == "COMPLETED"
+    assert released.gets("model", "status", "finder")["production"] == 2
+    assert released.gets("model", "roll-back", "finder", "1", "--local")["production"] == 1
+    assert len(released.gets("model", "log", "finder")["releases"]) == 2
 
 
 def test_a_gate_that_fails_ends_the_release_with_its_sentence_and_moves_nothing(published: Person) -> None:
@@ -125,6 +145,9 @@ def test_a_bad_export_is_refused_with_the_file_and_the_reason(person: Person) ->
     answer = person.types("data", "publish", "refusing", "--source", str(source), "--version", "v1")
     assert answer.code == 1
     assert "square-4.jpg" in answer.err and "main was not touched" in answer.err
+    assert "Traceback" not in answer.err + answer.out
+    unknown = person.types("data", "log", "sqares", "--json")
+    assert (unknown.code, unknown.json["error"]) == (2, "UnknownName")
 
 
 def test_a_publisher_killed_at_every_step_leaves_one_whole_version(person: Person) -> None:
