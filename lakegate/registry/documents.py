@@ -34,6 +34,25 @@ class RunReference(Document):
     model_sha256: str  # of model.onnx
 
 
+class FunctionalOutcome(Document):
+    """What one functional request answered on the staging server, over one protocol."""
+
+    name: str
+    protocol: Literal["http", "grpc"]
+    outcome: Literal["pass", "flaky", "fail"]  # flaky: failed once, passed when repeated
+    sentence: str
+
+
+class EngineOutcome(Document):
+    """One engine that ``[export] engines`` demands: there, or the reason why not."""
+
+    compute_capability: str  # "8.6"
+    precision: str
+    outcome: Literal["built", "not built"]
+    sentence: str
+    file: str = ""  # name of the plan in the run, "" where not built
+
+
 class ReleaseRequest(Document):
     """What an approver is shown; a decision is bound to this document's digest."""
 
@@ -52,6 +71,11 @@ class ReleaseRequest(Document):
     comparison: str  # key of the comparison in the evidence
     evidence_digest: str  # of the matrix, the rules and the verdict
     requested_by: str
+    engines: tuple[EngineOutcome, ...] = ()
+    functional: tuple[FunctionalOutcome, ...] = ()
+    served: str = ""  # where staging answered the functional requests, or why it was not served
+    page_digest: str = ""  # SHA-256 of the facts that the release page shows
+    reviewers: tuple[str, ...] = ()  # proposed, not required
 
 
 class Decision(Document):
