@@ -1,6 +1,7 @@
 # Every target first sets up .venv from requirements.lock. `make PYTHON=python3.12 up` picks another Python.
 PYTHON ?= python3
 VENV := .venv
+TEST_WORKERS ?= 2
 READY := $(VENV)/.ready
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 # hatchling builds the editable package: from the lock where it is locked, else in a build environment of its own
@@ -20,7 +21,7 @@ demo: $(READY)
 	$(VENV)/bin/lakegate demo $(if $(APPROVE),--approve $(APPROVE))
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 up down status: $(READY)
 	$(VENV)/bin/lakegate $@
