@@ -21,7 +21,7 @@ demo: $(READY)
 	$(VENV)/bin/lakegate demo $(if $(APPROVE),--approve $(APPROVE))
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 up down status: $(READY)
 	$(VENV)/bin/lakegate $@
