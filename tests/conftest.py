@@ -71,7 +71,8 @@ def settings(lakefs_stack: Settings) -> Settings:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow files, so that two processes end at about the same time; the order within a file stays."""
-    items.sort(key=lambda item: next((rank for rank, name in enumerate(SLOW_FIRST) if item.nodeid.startswith(name)), len(SLOW_FIRST)))
+    ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
+    items.sort(key=lambda item: min((rank for name, rank in ranks.items() if item.nodeid.startswith(name)), default=99))
 
 
 def pytest_report_header() -> list[str]:
