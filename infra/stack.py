@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,9 +131,11 @@ def _port(home: Path, name: str, wanted: int, variable: str) -> int:
 def _start_lakefs(settings: Settings, port: int, say: Say) -> str:
     binary = find_or_build(settings, say)
     say(f"lakeFS: {binary.origin}")
-    endpoint = lakefs_server.start_lakefs(
-        settings.home, binary.path, port, {"LAKEFSACTION_PREFECT_API_URL": settings.prefect_api_url}
-    )
+    hooks = {
+        "LAKEFSACTION_PREFECT_API_URL": settings.prefect_api_url,
+        "LAKEFSACTION_PREFECT_AUTH": os.environ.get("PREFECT_API_AUTH_STRING", ""),
+    }
+    endpoint = lakefs_server.start_lakefs(settings.home, binary.path, port, hooks)
     say(f"lakeFS answers at {endpoint}")
     return endpoint
 
