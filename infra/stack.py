@@ -18,6 +18,7 @@ from infra.automations import ensure_automations
 from infra.lakefs_binary import find_or_build
 from infra.prefect_api import PrefectApi
 from infra.publisher_key import ensure_publisher_key
+from infra.release_triggers import apply_release_triggers
 from infra.workers import POOLS, start_worker
 from lakegate.errors import SetupProblem
 from lakegate.settings import STACK_FILE, Settings
@@ -149,6 +150,7 @@ def _start_prefect(settings: Settings, port: int, say: Say) -> None:
         start_worker(settings, pool, settings.prefect_api_url)
     names = deployments.apply(settings, say)
     say(f"Prefect knows {len(names)} deployments")
+    apply_release_triggers(settings, say, remove=True)
 
 
 def _wait_for_workers(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupProblem
 from lakegate.settings import Settings
@@ -125,6 +126,19 @@ def follow_run(settings: Settings, run_id: str, say: Say) -> FinishedRun:
         lines_read: dict[str, int] = {}
         _print_new_lines(client, run_id, lines_read, lambda _line: None)  # what was said before is not said again
         return _follow(settings, client, run_id, say, lines_read)
+
+
+def follow_release(settings: Settings, finished: FinishedRun, say: Say) -> FinishedRun:
+    """Return ``finished``; where that flow run left its release to another one, follow the other one first."""
+    if not finished.id:
+        return finished
+    from prefect.client.orchestration import get_client
+
+    from tasks.under_way import left_to
+
+    with get_client(sync_client=True) as client:
+        other = left_to(client.read_flow_run(UUID(finished.id)))
+    return follow_release(settings, follow_run(settings, other, say), say) if other else finished
 
 
 def _follow(
