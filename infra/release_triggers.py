@@ -114,7 +114,7 @@ def _apply_schedules(
     api: PrefectApi, deployment_id: str, models: dict[str, ModelDeclaration], broken: list[str], remove: bool
 ) -> None:
     path = f"deployments/{deployment_id}/schedules"
-    wanted = {
+    wanted: dict[str, dict[str, Any]] = {
         f"{SLUG}{model}": {
             "schedule": {"cron": declaration.schedule.retrain, "timezone": "UTC"},
             "parameters": {"model": model},

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 
 from lakegate.errors import ServiceUnavailable
 from tasks.running import settings_for, step
@@ -32,6 +33,7 @@ LEFT_TO = "release-left-to:"
 UNDER_WAY = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 CHOOSING_TIMEOUT_S = 30.0
 POLL_S = 0.2
+PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,19 @@ def release_tag(model: str, run_id: str) -> str:
     return f"{CLAIMS}{model}-{run_id}"
 
 
+def runs_of_releases(client: SyncPrefectClient) -> list[FlowRun]:
+    """Return all flow runs of release-model that the server knows, newest first, whatever their state."""
+    flow = FlowFilter(name=FlowFilterName(any_=[FLOW]))
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(
+        flow_filter=flow, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=PAGE, offset=len(found)
+    ):
+        found += page
+        if len(page) < PAGE:
+            break
+    return found
+
+
 def left_to(run: FlowRun) -> str:
     """Return the id of the flow run that this one left its release to; "" where it did not."""
     return next((tag.removeprefix(LEFT_TO) for tag in run.tags if tag.startswith(LEFT_TO)), "")
@@ -127,7 +142,7 @@ def _waited(client: SyncPrefectClient, own: FlowRun) -> bool:
 
 
 def _sentence(model: str, run_id: str, other: FlowRun) -> str:
-    state = other.state.name.lower() if other.state else "known"
+    state = other.state_name or "state unknown"
     ui = settings_for("").prefect_api_url.removesuffix("/api")
     return (
         f"run {run_id} of {model} is being released by the flow run '{other.name}' already ({state}): "
