@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from infra.automations import ensure_automations
 from infra.lakefs_binary import find_or_build
 from infra.prefect_api import PrefectApi
 from infra.publisher_key import ensure_publisher_key
+from infra.release_triggers import apply_release_triggers
 from infra.workers import POOLS, start_worker
 from lakegate.errors import SetupProblem
 from lakegate.settings import STACK_FILE, Settings
@@ -130,9 +132,11 @@ def _port(home: Path, name: str, wanted: int, variable: str) -> int:
 def _start_lakefs(settings: Settings, port: int, say: Say) -> str:
     binary = find_or_build(settings, say)
     say(f"lakeFS: {binary.origin}")
-    endpoint = lakefs_server.start_lakefs(
-        settings.home, binary.path, port, {"LAKEFSACTION_PREFECT_API_URL": settings.prefect_api_url}
-    )
+    hooks = {
+        "LAKEFSACTION_PREFECT_API_URL": settings.prefect_api_url,
+        "LAKEFSACTION_PREFECT_AUTH": os.environ.get("PREFECT_API_AUTH_STRING", ""),
+    }
+    endpoint = lakefs_server.start_lakefs(settings.home, binary.path, port, hooks)
     say(f"lakeFS answers at {endpoint}")
     return endpoint
 
@@ -146,6 +150,7 @@ def _start_prefect(settings: Settings, port: int, say: Say) -> None:
         start_worker(settings, pool, settings.prefect_api_url)
     names = deployments.apply(settings, say)
     say(f"Prefect knows {len(names)} deployments")
+    apply_release_triggers(settings, say, remove=True)
 
 
 def _wait_for_workers(settings: Settings) -> None:

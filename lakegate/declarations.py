@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.cron import check_cron
 from lakegate.errors import BadDeclaration, nearest
 from lakegate.gate_rules import BUILT_IN_CELLS, Rule, parse_rule
 from lakegate.slices import labels_named, parse_predicate
@@ -195,9 +196,18 @@ class OperatingTable(Strict):
 
 
 class ScheduleTable(Strict):
-    """``retrain`` is a cron line, or empty."""
+    """What starts a release by itself: a new version of a dataset of ``[data] train``, and ``retrain``, a cron line (UTC)."""
 
+    on_new_version: bool = True
     retrain: str = ""
+
+    @field_validator("retrain")
+    @classmethod
+    def _is_cron(cls, line: str) -> str:
+        try:
+            return check_cron(line) if line.strip() else ""
+        except BadDeclaration as error:
+            raise ValueError(str(error)) from error
 
 
 class MonitoringTable(Strict):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupProblem
 from lakegate.settings import Settings
@@ -24,6 +25,7 @@ ROUTINE = (
 )
 OWN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 Say = Callable[[str], None]
+Until = Callable[[Any], bool]
 
 
 class NotFollowed(LakegateError):
@@ -116,37 +118,62 @@ def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, A
         raise SetupProblem(f"the Prefect server has no '{deployment}'; apply the deployments with `lakegate up`") from error
 
 
-def follow_run(settings: Settings, run_id: str, say: Say) -> FinishedRun:
-    """Follow a flow run that somebody else started or resumed, until it ends or waits for a person."""
+def follow_run(
+    settings: Settings, run_id: str, say: Say, *, from_start: bool = False, until: Until | None = None
+) -> FinishedRun:
+    """Follow a flow run that somebody else started or resumed, until it ends, waits for a person, or ``until(its client)``.
+
+    Raises:
+        FlowRunFailed: it ended in another state than COMPLETED.
+    """
     from prefect.client.orchestration import get_client
 
     prepare_environment(settings)
     with get_client(sync_client=True) as client:
         lines_read: dict[str, int] = {}
-        _print_new_lines(client, run_id, lines_read, lambda _line: None)  # what was said before is not said again
-        return _follow(settings, client, run_id, say, lines_read)
+        if not from_start:
+            _print_new_lines(client, run_id, lines_read, lambda _line: None)  # what was said before is not said again
+        return _follow(settings, client, run_id, say, lines_read, until)
+
+
+def follow_release(settings: Settings, finished: FinishedRun, say: Say) -> FinishedRun:
+    """Return ``finished``; where that flow run left its release to another one, follow the other one first."""
+    if not finished.id:
+        return finished
+    from prefect.client.orchestration import get_client
+
+    from tasks.under_way import left_to
+
+    with get_client(sync_client=True) as client:
+        other = left_to(client.read_flow_run(UUID(finished.id)))
+    return follow_release(settings, follow_run(settings, other, say), say) if other else finished
 
 
 def _follow(
-    settings: Settings, client: Any, run_id: Any, say: Say, lines_read: dict[str, int] | None = None
+    settings: Settings,
+    client: Any,
+    run_id: Any,
+    say: Say,
+    lines_read: dict[str, int] | None = None,
+    until: Until | None = None,
 ) -> FinishedRun:
     started = time.monotonic()
     lines_read = {} if lines_read is None else lines_read
     url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
     try:
-        return _until_it_stops(client, run_id, url, say, lines_read, started)
+        return _until_it_stops(client, run_id, url, say, lines_read, started, until or (lambda _client: False))
     except KeyboardInterrupt:
         raise NotFollowed(f"the flow run goes on without you; look at it, or cancel it, at {url}") from None
 
 
 def _until_it_stops(
-    client: Any, run_id: Any, url: str, say: Say, lines_read: dict[str, int], started: float
+    client: Any, run_id: Any, url: str, say: Say, lines_read: dict[str, int], started: float, until: Until
 ) -> FinishedRun:
     while True:
         run = client.read_flow_run(run_id)
         _print_new_lines(client, run_id, lines_read, say)
         state = run.state
-        if state.is_final() or state.is_paused():
+        if state.is_final() or state.is_paused() or until(client):
             _print_new_lines(client, run_id, lines_read, say)
             finished = FinishedRun(str(run_id), url, state.type.value, state.message or "", time.monotonic() - started)
             if state.is_final() and not state.is_completed():

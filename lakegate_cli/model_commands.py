@@ -12,7 +12,7 @@ from lakegate.registry import releases, runs
 from lakegate.settings import Settings
 from lakegate_cli.approvals import decide
 from lakegate_cli.data_commands import LocalOption
-from lakegate_cli.flow_runs import FinishedRun, run_flow
+from lakegate_cli.flow_runs import FinishedRun, follow_release, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
@@ -127,7 +127,8 @@ def release(
         name = split_reference(declaration.data.train[0])[0]
         version = newest_attested(LakeClient(settings), settings, name).reference
     parameters = {"model": model, "version": version, "seed": seed, "requested_by": settings.user}
-    finished = _run("release-model/control", parameters, local, as_json)
+    with shown_progress(as_json) as say:
+        finished = follow_release(settings, run_flow(settings, "release-model/control", parameters, local, say), say)
     status = status_of(settings, model)
     page = _matrix_page(settings, model)
     if as_json:

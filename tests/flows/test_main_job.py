@@ -177,7 +177,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
     import requests
 
     deployments = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
-    assert len(deployments) == 6
+    assert len(deployments) == 7
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():
