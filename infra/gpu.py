@@ -5,6 +5,7 @@ from typing import Literal
 
 GpuState = Literal["no library", "error", "no device", "devices"]
 GIB = 2**30
+GPU_PREFIX = "gpu-cc"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Gpu:
     @property
     def pool(self) -> str:
         """The work pool of this compute capability: ``gpu-cc86`` for 8.6."""
-        return "gpu-cc{}{}".format(*self.capability)
+        major, minor = self.capability
+        return f"{GPU_PREFIX}{major}{minor}"
 
     @property
     def words(self) -> str:
