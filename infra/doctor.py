@@ -170,6 +170,7 @@ def check_gpu() -> Check:
         return Check("GPU", "ok", answer.words)
     advice = {
         "no library": f"training runs on the CPU ({platform.machine()}); for a GPU install NVIDIA's driver",
-        "no device": "run `nvidia-smi`; a container must be started with the GPU; after a driver update restart",
+        "error": "run `nvidia-smi`; after a driver update restart the machine; until then `lakegate worker` refuses",
+        "no device": "run `nvidia-smi`; a container must be started with the GPU",
     }[answer.state]
     return Check("GPU", "note", answer.words, advice)

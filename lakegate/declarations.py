@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.compute_capability import check_demand
 from lakegate.cron import check_cron
 from lakegate.errors import BadDeclaration, nearest
 from lakegate.gate_rules import BUILT_IN_CELLS, Rule, parse_rule
@@ -163,6 +164,11 @@ class ResourcesTable(Strict):
 
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
+
+    @field_validator("compute_capability")
+    @classmethod
+    def _is_demand(cls, demand: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        return check_demand(demand)
 
 
 class EngineTable(Strict):

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     connections: int = Field(default=32, ge=1, le=128, description="parallel keep-alive connections to lakeFS")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="compute threads")
     allow_dirty_release: bool = Field(default=False, description="for trials; the release then says 'not committed'")
+    pool: str = Field(default="", description="work pool that this process works for; set by its worker")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where trainings compute; auto: by the pool")
     wandb_mode: Literal["auto", "offline", "online", "disabled"] = "auto"
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from lakegate.declarations import ModelDeclaration
 from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupProblem
 from lakegate.settings import Settings
 
@@ -22,6 +23,7 @@ ROUTINE = (
     "Finished in state Failed",  # the reason follows once, as the error of the command
     "Encountered exception during execution",
     "Engine execution exited",
+    "Code: ",  # the run's page shows it as a tag
 )
 OWN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 Say = Callable[[str], None]
@@ -54,6 +56,7 @@ def prepare_environment(settings: Settings) -> None:
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")  # as in a worker: infra/zombies.py counts on it
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -63,6 +66,25 @@ def prepare_environment(settings: Settings) -> None:
         os.environ.setdefault(name, value)
     if settings.prefect_api_url:
         os.environ["PREFECT_API_URL"] = settings.prefect_api_url
+
+
+def pool_for(settings: Settings, declaration: ModelDeclaration) -> str:
+    """Return the work pool that the model's ``[resources]`` choose.
+
+    Raises:
+        SetupProblem: no Prefect server is known, or no live worker serves a pool that fits.
+        ServiceUnavailable: the server does not answer.
+    """
+    prepare_environment(settings)
+    _require_server(settings)
+    import httpx
+
+    from tasks.pools import choose_pool
+
+    try:
+        return choose_pool(declaration.resources)
+    except httpx.TransportError as error:
+        raise _no_answer(settings) from error
 
 
 def run_flow(settings: Settings, deployment: str, parameters: Mapping[str, Any], local: bool, say: Say) -> FinishedRun:
@@ -75,9 +97,19 @@ def run_flow(settings: Settings, deployment: str, parameters: Mapping[str, Any],
     prepare_environment(settings)
     if local:
         return _run_in_process(deployment, parameters)
+    _require_server(settings)
+    return _run_on_pool(settings, deployment, parameters, say)
+
+
+def _require_server(settings: Settings) -> None:
     if not settings.prefect_api_url:
         raise SetupProblem("no Prefect server is known; start one with `lakegate up`, or run this command with --local")
-    return _run_on_pool(settings, deployment, parameters, say)
+
+
+def _no_answer(settings: Settings) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"Prefect does not answer at {settings.prefect_api_url}; look with `lakegate status`, repair with `lakegate up`"
+    )
 
 
 def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedRun:
@@ -101,7 +133,7 @@ def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, A
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
-    from tasks.running import require_worker
+    from tasks.pools import require_worker
 
     try:
         require_worker(deployment.split("/", 1)[1])
@@ -111,9 +143,7 @@ def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, A
     except httpx.HTTPStatusError as error:
         raise BadInput(f"Prefect refused the parameters of {deployment}: {error.response.text[:500]}") from error
     except httpx.TransportError as error:
-        raise ServiceUnavailable(
-            f"Prefect does not answer at {settings.prefect_api_url}; look with `lakegate status`, repair with `lakegate up`"
-        ) from error
+        raise _no_answer(settings) from error
     except ObjectNotFound as error:
         raise SetupProblem(f"the Prefect server has no '{deployment}'; apply the deployments with `lakegate up`") from error
 

@@ -12,7 +12,7 @@ from lakegate.registry import releases, runs
 from lakegate.settings import Settings
 from lakegate_cli.approvals import decide
 from lakegate_cli.data_commands import LocalOption
-from lakegate_cli.flow_runs import FinishedRun, follow_release, run_flow
+from lakegate_cli.flow_runs import FinishedRun, follow_release, pool_for, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
@@ -56,7 +56,7 @@ def train(
 ) -> None:
     """Train on attested versions; the same inputs are trained once."""
     settings = Settings.load()
-    load_model(settings, model)
+    declaration = load_model(settings, model)
     parameters = {
         "model": model,
         "versions": version or [],
@@ -65,7 +65,8 @@ def train(
         "requested_by": settings.user,
     }
     before = _known_runs(settings, model)
-    finished = _run("train-model/cpu", parameters, local, as_json)
+    pool = "cpu" if local else pool_for(settings, declaration)
+    finished = _run(f"train-model/{pool}", parameters, local, as_json)
     new = [run for run in _known_runs(settings, model) if run not in before]
     if as_json:
         print_json({"model": model, "runs": new or before, "new": bool(new), "flow_run": finished.url})

@@ -18,6 +18,7 @@ from lakegate.lake.versions import newest_attested, pin
 from lakegate.registry import runs
 from lakegate.registry.store import ensure_registry
 from lakegate.settings import Settings
+from lakegate.training.device import choose_device
 from lakegate.training.job import TrainingJob
 from lakegate.training.loop import fit
 from lakegate.training.record import Request, RunRecord, build_record
@@ -126,7 +127,8 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     versions = open_training_data(client, settings, plan)
     fetched_s = time.monotonic() - started
     folder = plan.folder(settings)
-    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device="cpu")
+    device, why = choose_device(settings)
+    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device)
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
 
     def report(epoch: int, metrics: dict[str, float]) -> None:
@@ -157,6 +159,7 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         settings,
         plan.seed,
         plan.overrides,
+        notes=[why] if why else [],
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)

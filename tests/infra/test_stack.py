@@ -15,11 +15,11 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from infra import deployments, processes
-from infra.automations import ZOMBIE_NAME
 from infra.doctor import find_chromium
 from infra.prefect_api import BUSY, PrefectApi
 from infra.prefect_server import ui_url
 from infra.stack import SERVICES, ServiceStatus, down, status, up
+from infra.zombies import ZOMBIE_NAME
 from lakegate.errors import SetupProblem
 from lakegate.settings import LAKEFS_SECRET_FILE, SIGNING_KEY_FILE, Settings
 
