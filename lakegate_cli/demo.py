@@ -13,16 +13,16 @@ from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import comparison, release
 from lakegate.registry import releases
+from lakegate.registry.decisions import DecisionWords
 from lakegate.registry.store import EVIDENCE, REPOSITORY
 from lakegate.settings import Settings
-from lakegate_cli.approvals import decide
+from lakegate_cli.approvals import DEMO_APPROVER, decide, demo_code
 from lakegate_cli.data_commands import version_rows
 from lakegate_cli.event_runs import release_runs, start_release, training_is_over, wait_for_event_run
 from lakegate_cli.flow_runs import FlowRunFailed, follow_release, follow_run, run_flow
 
 Approve = Literal["demo", "manual"]
 Say = Callable[[str], None]
-DEMO_APPROVER = "demo-approver"
 WAIT_POLL_S = 2.0
 
 
@@ -185,13 +185,18 @@ class Demo:
         request = releases.open_request(self.client, self.name)
         if self.approve == "manual":
             return self._wait_for_person(request.release)
-        self.say(f"   the demo plays the approver '{DEMO_APPROVER}' (unauthenticated); `make demo APPROVE=manual` waits")
-        return decide(self.settings, self.name, "approve", DEMO_APPROVER, reason, self.say)
+        self.say(
+            f"   the demo plays the approver '{DEMO_APPROVER}' and makes the one-time code itself, from a secret that only a "
+            "person's phone should hold; `make demo APPROVE=manual` waits for you"
+        )
+        words = DecisionWords("approve", DEMO_APPROVER, reason, demo_code(self.settings, self.name))
+        return decide(self.settings, self.name, words, self.say)
 
     def _wait_for_person(self, number: int) -> str:
         self.say(
-            f"   waiting for you: lakegate model approve {self.name} --by NAME --reason TEXT "
-            f"(NAME other than {self.settings.user}), or the form of the suspended run in the Prefect UI"
+            f"   waiting for you: lakegate model approve {self.name} --by NAME --reason TEXT, or the form of the suspended "
+            f"run in the Prefect UI (NAME other than {self.settings.user}, named in deployments/roles.toml, and enrolled "
+            "with `lakegate approver add NAME`)"
         )
         while not self._is_released(number):
             decision = releases.find_decision(self.client, releases.open_request(self.client, self.name))

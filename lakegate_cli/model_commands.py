@@ -1,7 +1,7 @@
 """``lakegate model …`` and ``lakegate predict``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,8 +9,9 @@ from lakegate.catalog import load_model, model_names
 from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
 from lakegate.registry import releases, runs
+from lakegate.registry.decisions import Choice, DecisionWords
 from lakegate.settings import Settings
-from lakegate_cli.approvals import decide
+from lakegate_cli.approvals import decide, with_code
 from lakegate_cli.data_commands import LocalOption
 from lakegate_cli.flow_runs import FinishedRun, follow_release, pool_for, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 VersionsOption = Annotated[list[str] | None, typer.Option("--version", help="dataset@tag; may be given several times.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=-1, help="-1: the seed of model.toml.")]
-ByOption = Annotated[str, typer.Option("--by", help="Your name; a claim, shown as unauthenticated.")]
+ByOption = Annotated[str, typer.Option("--by", help="Your name as deployments/roles.toml has it; default: your account.")]
+CodeOption = Annotated[
+    str, typer.Option("--code", help="One-time code of your authenticator app; asked for, hidden, when absent.")
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept with the release.")]
 
 
@@ -149,23 +153,27 @@ def _matrix_page(settings: Settings, model: str) -> str:
 
 
 @app.command("approve")
-def approve(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def approve(
+    model: str, by: ByOption = "", code: CodeOption = "", reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Approve what is in staging; it goes into production. Author and approver must differ."""
-    _decide(model, "approve", by, reason, as_json)
+    _decide(model, "approve", by, code, reason, as_json)
 
 
 @app.command("reject")
-def reject(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def reject(
+    model: str, by: ByOption = "", code: CodeOption = "", reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Reject what is in staging; production stays as it is."""
-    _decide(model, "reject", by, reason, as_json)
+    _decide(model, "reject", by, code, reason, as_json)
 
 
-def _decide(model: str, decision: str, by: str, reason: str, as_json: bool) -> None:
+def _decide(model: str, decision: Choice, by: str, code: str, reason: str, as_json: bool) -> None:
     settings = Settings.load()
     load_model(settings, model)
+    words = with_code(settings, model, DecisionWords(decision, by or settings.user, reason, code))
     with shown_progress(as_json) as say:
-        word: Literal["approve", "reject"] = "approve" if decision == "approve" else "reject"
-        sentence = decide(settings, model, word, by or settings.user, reason, say)
+        sentence = decide(settings, model, words, say)
     if as_json:
         print_json({**status_of(settings, model), "decision": sentence})
     else:

@@ -67,6 +67,13 @@ def declare_model(
     path.write_text(MODEL_TOML.format(**words))
 
 
+def declare_roles(checkout: Path, pool: Collection[str] = ("grace", "ada")) -> None:
+    """Write ``deployments/roles.toml``: ``pool`` may decide on every model; ada is also the author of most releases."""
+    path = checkout / "deployments" / "roles.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"[pool]\nmembers = [{', '.join(f'{name!r}' for name in pool)}]\n")
+
+
 def write_squares(folder: Path, numbers: Collection[int], unfinished: Collection[int] = (), seed: int = 0) -> Path:
     """Write a Pascal VOC export; the samples of ``unfinished`` lack their dark square's label."""
     for inside in ("Annotations", "JPEGImages"):
