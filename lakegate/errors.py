@@ -109,6 +109,16 @@ class NotApproved(RegistryError):
     """No valid approval is bound to the evidence as it is now."""
 
 
+class ServingError(LakegateError):
+    """A Triton server does not serve what it should, or its answer is not one of the served contract."""
+
+
+class ServerBusy(ServingError):
+    """The server refused a request because its queue is full; the request was not run and may be sent again."""
+
+    is_transient = True
+
+
 class SetupProblem(LakegateError):
     """This machine lacks something that Lakegate needs, or a port is taken."""
 
