@@ -202,7 +202,7 @@ def test_after_down_no_process_of_the_stack_is_left_flow_runs_included(stack: Se
     api.post(f"deployments/{deployment['id']}/create_flow_run", {})
     wait_until(lambda: any("prefect.engine" in " ".join(process.cmdline()) for process in processes.marked(stack.home)))
     os.kill(by_name(status(stack))["worker-cpu"].pid or 0, signal.SIGKILL)  # its flow run is an orphan now
-    assert set(down(stack)) == set(SERVICES)
+    assert set(down(stack)) == {*SERVICES, *triton_server.SERVICES}
     assert [process.pid for process in psutil.process_iter() if belongs_to(process, stack.home)] == []
     assert {service.state for service in status(stack)} == {"down"}
     assert down(stack) == []
