@@ -12,8 +12,8 @@ POOL = re.compile(r"gpu-cc(\d{1,2})(\d)")
 VALID_FORMS = 'expected "any", "8.6", ">=8.0" or a list like ["7.5", "8.6"]'
 
 
-def check_demand(demand: Demand) -> Demand:
-    """Return ``demand``, or raise ``ValueError`` that says which forms there are.
+def check_demand(demand: object) -> Demand:
+    """Return what a declaration gives, or raise ``ValueError`` that says which forms there are.
 
     >>> check_demand(">=8.0")
     '>=8.0'
@@ -24,12 +24,12 @@ def check_demand(demand: Demand) -> Demand:
     if isinstance(demand, str):
         if demand != ANY:
             parse(demand.removeprefix(">="))
-    elif demand:
-        for item in demand:
-            parse(item)
-    else:
-        raise ValueError(f"an empty list fits no pool; {VALID_FORMS}")
-    return demand
+        return demand
+    if not isinstance(demand, list | tuple) or not demand:
+        raise ValueError(f"{demand!r} is no compute capability; {VALID_FORMS}")
+    for item in demand:
+        parse(item if isinstance(item, str) else f"{item} without quotes")
+    return tuple(demand)
 
 
 def parse(text: str) -> Capability:

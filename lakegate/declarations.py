@@ -165,9 +165,9 @@ class ResourcesTable(Strict):
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
 
-    @field_validator("compute_capability")
+    @field_validator("compute_capability", mode="before")
     @classmethod
-    def _is_demand(cls, demand: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def _is_demand(cls, demand: object) -> object:
         return check_demand(demand)
 
 

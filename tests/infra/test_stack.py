@@ -16,10 +16,11 @@ from requests.adapters import HTTPAdapter
 
 from infra import deployments, processes, triton_server
 from infra.doctor import find_chromium
+from infra.pools import ensure_pools
 from infra.prefect_api import BUSY, PrefectApi
 from infra.prefect_server import ui_url
 from infra.stack import SERVICES, ServiceStatus, down, status, up
-from infra.zombies import ZOMBIE_NAME
+from infra.zombies import ZOMBIE_AFTER_S, ZOMBIE_NAME, ensure_zombie_automation
 from lakegate.errors import SetupProblem
 from lakegate.settings import LAKEFS_SECRET_FILE, SIGNING_KEY_FILE, Settings
 
@@ -127,6 +128,19 @@ def test_pools_queues_deployment_and_automation_are_there(stack: Settings) -> No
         queues = {queue["name"]: queue["priority"] for queue in api.post(f"work_pools/{pool}/queues/filter", {})}
         assert queues["high"] < queues["default"]
     assert [automation["name"] for automation in api.post("automations/filter", {})] == [ZOMBIE_NAME]
+
+
+def test_what_somebody_changed_on_the_server_is_as_declared_again(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = api_of(stack)
+    api.change("PATCH", "work_pools/cpu", {"concurrency_limit": 9})
+    ensure_pools(api, stack, ("control", "cpu", "gpu-cc86"))
+    limits = {pool["name"]: pool["concurrency_limit"] for pool in api.every("work_pools/filter", {})}
+    assert limits == {"control": 10, "cpu": 2, "gpu-cc86": None}
+    for seconds in ("60", ""):
+        monkeypatch.setenv("LAKEGATE_ZOMBIE_S", seconds)
+        ensure_zombie_automation(api)
+        (automation,) = api.post("automations/filter", {})
+        assert automation["trigger"]["within"] == int(seconds or ZOMBIE_AFTER_S)
 
 
 def test_a_deployment_that_vanished_from_the_server_is_applied_again(stack: Settings) -> None:
