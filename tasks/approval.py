@@ -1,6 +1,6 @@
 """How a release waits for a person: suspended, with a form, without holding a worker."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
@@ -38,7 +38,7 @@ def wait_for_decision(request: ReleaseRequest) -> None:
     suspend_flow_run(
         wait_for_input=ApprovalForm.with_initial_data(description=f"{note}{_description(client, request)}"),
         timeout=TIMEOUT_S,
-        key=f"{_form_key(request)}{runtime.flow_run.run_count}",  # a new one each time the run starts
+        key=f"{_form_key(request)}{uuid4().hex[:8]}",  # never one that was answered before: Prefect would not suspend
     )
     raise ServiceRefused("Prefect let this run go on without suspending it; start the release again")
 
