@@ -135,11 +135,12 @@ def _parse(kind: type[Declaration], name: str, text: str, where: str) -> Declara
     try:
         return kind.model_validate({**content, "name": name})
     except ValidationError as error:
-        problems = "; ".join(_describe(kind, item) for item in error.errors(include_url=False))
+        problems = "; ".join(describe_problem(kind, item) for item in error.errors(include_url=False))
         raise BadDeclaration(f"{where}: {problems}") from error
 
 
-def _describe(kind: type[BaseModel], problem: Any) -> str:
+def describe_problem(kind: type[BaseModel], problem: Any) -> str:
+    """Return one of pydantic's problems with a table of ``kind`` in our words, with the nearest valid key."""
     location = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
         keys = _keys_at(kind, location[:-1])

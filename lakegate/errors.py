@@ -109,6 +109,10 @@ class NotApproved(RegistryError):
     """No valid approval is bound to the evidence as it is now."""
 
 
+class ServingError(LakegateError):
+    """A model server does not serve what it should, or refused a request; the diagnosis is in the message."""
+
+
 class SetupProblem(LakegateError):
     """This machine lacks something that Lakegate needs, or a port is taken."""
 
