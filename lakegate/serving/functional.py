@@ -1,6 +1,7 @@
 """Functional tests: real requests to a served model over HTTP and gRPC, judged by labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -8,30 +9,34 @@ import numpy as np
 from lakegate.detections import iou_matrix
 from lakegate.errors import LakegateError
 from lakegate.registry.documents import FunctionalOutcome
-from lakegate.registry.loading import FoundObject
+from lakegate.detections import FoundObject
 from lakegate.serving.functional_cases import Expectation, ExpectedObject, ReadyCase
+from lakegate.serving.server import Answer
 
 Way = Literal["http", "grpc"]
 WAYS: tuple[Way, ...] = ("http", "grpc")
 
 
 class Answering(Protocol):
-    """What a functional test needs of a server."""
+    """What a functional test needs of a server; :class:`lakegate.serving.server.TritonServer` has it."""
 
-    def predict(self, model: str, image: bytes, protocol: Way) -> list[FoundObject]:
-        """Return what the served model finds in an encoded image."""
-
-
-def run_functional(server: Answering, model: str, cases: Sequence[ReadyCase]) -> tuple[FunctionalOutcome, ...]:
-    """Send each case over HTTP and over gRPC; one that fails is repeated once, and called flaky where it then passes."""
-    return tuple(_run_case(server, model, item, way) for item in cases for way in WAYS)
+    def ask(self, model: str, image: bytes, protocol: Way, sampled: bool) -> Answer:
+        """Return what the served model finds in an encoded image, and the release that found it."""
 
 
-def _run_case(server: Answering, model: str, item: ReadyCase, way: Way) -> FunctionalOutcome:
-    first = _problems(server, model, item, way)
+def run_functional(server: Answering, model: str, number: int, cases: Sequence[ReadyCase]) -> tuple[FunctionalOutcome, ...]:
+    """Send each case over HTTP and over gRPC; one that fails is repeated once, and called flaky where it then passes.
+
+    An answer of another release than ``number`` is a failure. The images are kept out of the sampled frames.
+    """
+    return tuple(_run_case(partial(_problems, server, model, number, item, way), item, way) for item in cases for way in WAYS)
+
+
+def _run_case(problems: Callable[[], list[str]], item: ReadyCase, way: Way) -> FunctionalOutcome:
+    first = problems()
     if not first:
         return FunctionalOutcome(name=item.case.name, protocol=way, outcome="pass", sentence=_met(item.case.expect))
-    second = _problems(server, model, item, way)
+    second = problems()
     if not second:
         sentence = f"failed first ({'; '.join(first)}), passed when it was repeated"
         return FunctionalOutcome(name=item.case.name, protocol=way, outcome="flaky", sentence=sentence)
@@ -40,12 +45,14 @@ def _run_case(server: Answering, model: str, item: ReadyCase, way: Way) -> Funct
     return FunctionalOutcome(name=item.case.name, protocol=way, outcome="fail", sentence=sentence)
 
 
-def _problems(server: Answering, model: str, item: ReadyCase, way: Way) -> list[str]:
+def _problems(server: Answering, model: str, number: int, item: ReadyCase, way: Way) -> list[str]:
     try:
-        found = server.predict(model, item.image, way)
+        answer = server.ask(model, item.image, way, False)
     except LakegateError as error:
         return [f"no answer: {error}"]
-    return unmet(item.case.expect, found)
+    if answer.release != number:
+        return [f"release {answer.release} answered, expected release {number}"]
+    return unmet(item.case.expect, answer.objects)
 
 
 def unmet(expectation: Expectation, found: Sequence[FoundObject]) -> list[str]:

@@ -1,9 +1,12 @@
 """The interface that clients of a served model rely on: names, shapes and types of tensors, and the order of labels."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lakegate.errors import GateFailed
+from lakegate.errors import GateFailed, ServingError
+from lakegate.serving.config import parse_config
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,31 @@ class ServedInterface:
     inputs: tuple[ServedTensor, ...]
     outputs: tuple[ServedTensor, ...]
     labels: tuple[str, ...]  # position is the number in the output `labels`
+
+
+def interface_of(config: Mapping[str, Any]) -> ServedInterface:
+    """Read the interface from a configuration as Triton gives it in JSON.
+
+    Raises:
+        ServingError: it names no labels, so Lakegate did not write it.
+    """
+    try:
+        labels = tuple(json.loads(config["parameters"]["labels"]["string_value"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServingError(f"the configuration of {config.get('name', 'the model')} names no labels; roll it out again") from error
+    inputs, outputs = (
+        tuple(ServedTensor(item["name"], item["data_type"], tuple(map(int, item["dims"]))) for item in config.get(kind, ()))
+        for kind in ("input", "output")
+    )
+    return ServedInterface(inputs, outputs, labels)
+
+
+def config_as_json(text: str, where: str) -> dict[str, Any]:
+    """Return the content of a ``config.pbtxt`` as Triton's JSON; ``where`` names it in errors."""
+    from google.protobuf.json_format import MessageToDict
+
+    content: dict[str, Any] = MessageToDict(parse_config(text, where), preserving_proto_field_name=True)
+    return content
 
 
 def interface_change(old: ServedInterface, new: ServedInterface) -> list[str]:

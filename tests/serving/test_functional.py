@@ -7,7 +7,7 @@ import pytest
 
 from lakegate.catalog import load_dataset, load_model, model_names, split_reference
 from lakegate.errors import BadDeclaration, BadInput, ServingError, UnknownLabel
-from lakegate.registry.loading import FoundObject
+from lakegate.detections import FoundObject
 from lakegate.samples import Annotation, Sample
 from lakegate.serving.functional import failures, in_short, run_functional, unmet
 from lakegate.serving.functional_cases import (
@@ -18,6 +18,7 @@ from lakegate.serving.functional_cases import (
     load_cases,
     read_case_image,
 )
+from lakegate.serving.server import Answer
 from lakegate.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -53,12 +54,12 @@ class Answers:
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
 
-    def predict(self, model, image, protocol):
-        self.asked.append((model, image, protocol))
+    def ask(self, model, image, protocol, sampled):
+        self.asked.append((model, image, protocol, sampled))
         answer = self.answers.pop(0)
         if isinstance(answer, ServingError):
             raise answer
-        return answer
+        return answer if isinstance(answer, Answer) else Answer(answer, 3)
 
 
 def test_the_cases_of_this_repository_are_valid_and_name_samples_of_their_models_data():
@@ -156,20 +157,26 @@ def test_one_found_object_cannot_stand_for_two_labelled_ones():
 
 def test_each_case_is_sent_over_http_and_grpc():
     server = Answers([WHITE, RED], [WHITE, RED])
-    outcomes = run_functional(server, "counter", [ready()])
+    outcomes = run_functional(server, "counter", 3, [ready()])
     assert [(item.protocol, item.outcome) for item in outcomes] == [("http", "pass"), ("grpc", "pass")]
-    assert server.asked == [("counter", b"jpeg", "http"), ("counter", b"jpeg", "grpc")]
+    assert server.asked == [("counter", b"jpeg", "http", False), ("counter", b"jpeg", "grpc", False)]
     assert failures(outcomes) == []
 
 
 def test_a_failed_one_is_repeated_once_and_called_flaky_where_it_then_passes():
     server = Answers(ServingError("connection reset"), [WHITE, RED], [RED], [RED])
-    first, second = run_functional(server, "counter", [ready()])
+    first, second = run_functional(server, "counter", 3, [ready()])
     assert (first.outcome, second.outcome) == ("flaky", "fail")
     assert "connection reset" in first.sentence and "passed when it was repeated" in first.sentence
     assert "the same when repeated" in second.sentence and "one white cell" in second.sentence
     assert failures([first, second])[0].startswith("first over grpc: WBC at")
     assert in_short([first, second]) == "of 2 functional requests 0 passed, 1 flaky, 1 failed"
+
+
+def test_an_answer_of_another_release_is_no_answer():
+    other = Answer([WHITE, RED], 2)
+    outcomes = run_functional(Answers(other, other, other, other), "counter", 3, [ready()])
+    assert {item.outcome for item in outcomes} == {"fail"} and "release 2 answered, expected release 3" in outcomes[0].sentence
 
 
 def test_a_case_is_drafted_from_labels_and_never_from_an_answer():
