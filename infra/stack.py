@@ -3,7 +3,7 @@
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from infra import deployments, lakefs_server, page_server, prefect_server, processes
+from infra import deployments, lakefs_server, page_server, prefect_server, processes, triton_server
 from infra.automations import ensure_automations
 from infra.lakefs_binary import find_or_build
 from infra.prefect_api import PrefectApi
 from infra.publisher_key import ensure_publisher_key
+from infra.triton_environment import find_or_install
 from infra.workers import POOLS, start_worker
 from lakegate.errors import SetupProblem
 from lakegate.settings import STACK_FILE, Settings
@@ -54,15 +55,19 @@ def up(settings: Settings, say: Say) -> list[ServiceStatus]:
         prefect_port = _port(home, prefect_server.NAME, settings.prefect_port, "LAKEGATE_PREFECT_PORT")
         pages_port = _port(home, page_server.NAME, settings.reports_port, "LAKEGATE_REPORTS_PORT")
         settings = settings.model_copy(update={"prefect_api_url": prefect_server.api_url(prefect_port)})
-        if _prefect_address(home) != settings.prefect_api_url:
+        if _stack_file(home).get("prefect_api_url", "") != settings.prefect_api_url:
             _stop_all(home, SERVICES)  # what runs was told another address, or none
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
             reports_url = page_server.start_pages(home, pages_port)
             lakefs = pool.submit(_start_lakefs, settings, lakefs_port, say)
             prefect = pool.submit(_start_prefect, settings, prefect_port, say)
+            triton = pool.submit(_start_triton, settings, say)
             endpoint = lakefs.result()
             prefect.result()
-        write_stack_file(home, lakefs_endpoint=endpoint, prefect_api_url=settings.prefect_api_url, reports_url=reports_url)
+            addresses = triton.result()
+        write_stack_file(
+            home, lakefs_endpoint=endpoint, prefect_api_url=settings.prefect_api_url, reports_url=reports_url, triton=addresses
+        )
         _wait_for_workers(settings)
         return status(settings)
 
@@ -73,7 +78,8 @@ def down(settings: Settings) -> list[str]:
     if not home.is_dir():
         return []
     with only_one(home, lambda _: None):
-        stopped = _stop_all(home, SERVICES)
+        stopped = [name for name, was_alive in zip(triton_server.SERVICES, _stop_triton(home), strict=True) if was_alive]
+        stopped += _stop_all(home, SERVICES)
         processes.end_processes(processes.marked(home))
         (home / STACK_FILE).unlink(missing_ok=True)
     return stopped
@@ -81,12 +87,21 @@ def down(settings: Settings) -> list[str]:
 
 def status(settings: Settings) -> list[ServiceStatus]:
     """Return the state of every service; starts and changes nothing."""
-    return [_status_of(settings.home, name) for name in SERVICES]
+    triton = triton_server.SERVICES if _stack_file(settings.home).get("triton_staging_http") else ()
+    return [_status_of(settings.home, name) for name in (*SERVICES, *triton)]
 
 
-def write_stack_file(home: Path, *, lakefs_endpoint: str, prefect_api_url: str = "", reports_url: str = "") -> None:
+def write_stack_file(
+    home: Path,
+    *,
+    lakefs_endpoint: str,
+    prefect_api_url: str = "",
+    reports_url: str = "",
+    triton: Mapping[str, str] | None = None,
+) -> None:
     """Write ``stack.json``, which ``Settings.load`` reads, aside and rename it into place."""
     content = {"lakefs_endpoint": lakefs_endpoint, "prefect_api_url": prefect_api_url, "reports_url": reports_url}
+    content |= triton or {}
     processes.write_private(home / STACK_FILE, json.dumps(content, indent=1))
 
 
@@ -148,6 +163,29 @@ def _start_prefect(settings: Settings, port: int, say: Say) -> None:
     say(f"Prefect knows {len(names)} deployments")
 
 
+def _start_triton(settings: Settings, say: Say) -> dict[str, str]:
+    """Start both Triton servers and return their addresses; none where they are not wanted or cannot run."""
+    if not settings.triton:
+        _stop_triton(settings.home)
+        return {}
+    try:
+        environment = find_or_install(say)
+    except SetupProblem as problem:
+        say(f"no Triton here: {problem}")
+        return {}
+    found: dict[str, str] = {}
+    for stage in triton_server.STAGES:
+        address = triton_server.start_triton(settings, environment, stage, say)
+        found |= {f"triton_{stage}_http": address.http, f"triton_{stage}_grpc": address.grpc}
+        say(f"Triton ({stage}) answers at {address.http}")
+    return found
+
+
+def _stop_triton(home: Path) -> list[bool]:
+    with ThreadPoolExecutor(len(triton_server.STAGES)) as pool:
+        return list(pool.map(lambda stage: triton_server.stop_triton(home, stage), triton_server.STAGES))
+
+
 def _wait_for_workers(settings: Settings) -> None:
     """Wait until the server saw a heartbeat of the worker of each pool, not of one that it replaces."""
     api = PrefectApi(settings.prefect_api_url)
@@ -163,11 +201,12 @@ def _was_seen(api: PrefectApi, pool: str, since_s: float) -> bool:
     return any(datetime.fromisoformat(worker["last_heartbeat_time"]).timestamp() > since_s for worker in workers)
 
 
-def _prefect_address(home: Path) -> str:
+def _stack_file(home: Path) -> dict[str, str]:
     try:
-        return str(json.loads((home / STACK_FILE).read_text()).get("prefect_api_url", ""))
+        content: dict[str, str] = json.loads((home / STACK_FILE).read_text())
+        return content
     except (FileNotFoundError, ValueError):
-        return ""
+        return {}
 
 
 def _stop_all(home: Path, names: tuple[str, ...]) -> list[str]:
@@ -190,6 +229,10 @@ def _status_of(home: Path, name: str) -> ServiceStatus:
     if name == page_server.NAME:
         state = _state(page_server.answers(record.port))
         return ServiceStatus(name, state, record.pid, page_server.address(record.port), log)
+    for stage in triton_server.STAGES:
+        address = triton_server.recorded_address(home, stage)
+        if name == triton_server.service_name(stage) and address:
+            return ServiceStatus(name, _state(triton_server.answers(address, stage)), record.pid, address.http, log)
     return ServiceStatus(name, "up", record.pid, "", log)
 
 

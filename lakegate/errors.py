@@ -110,7 +110,13 @@ class NotApproved(RegistryError):
 
 
 class ServingError(LakegateError):
-    """A model server does not serve what it should, or refused a request; the diagnosis is in the message."""
+    """A Triton server does not serve what it should, or its answer is not one of the served contract."""
+
+
+class ServerBusy(ServingError):
+    """The server refused a request because its queue is full; the request was not run and may be sent again."""
+
+    is_transient = True
 
 
 class SetupProblem(LakegateError):

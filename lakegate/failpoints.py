@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from lakegate.errors import BadInput, nearest
 
 VARIABLE = "LAKEGATE_FAILPOINT"
-Failpoint = Literal["uploading", "committed", "attested", "merged", "tagged"]
+Failpoint = Literal["uploading", "committed", "attested", "merged", "tagged", "served-aside", "served-filled"]
 
 
 def reach(name: Failpoint) -> None:

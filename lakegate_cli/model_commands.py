@@ -17,7 +17,7 @@ from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from lakegate.registry.loading import FoundObject
+    from lakegate.detections import FoundObject
 
 app = typer.Typer(no_args_is_help=True)
 VersionsOption = Annotated[list[str] | None, typer.Option("--version", help="dataset@tag; may be given several times.")]
