@@ -125,7 +125,8 @@ def models_in(client: LakeClient, stage: Stage) -> list[str]:
         entries = client.list_objects(REPOSITORY, stage)
     except VersionNotFound:
         return []
-    return sorted(entry.path.removesuffix(".json") for entry in entries if "/" not in entry.path and entry.path.endswith(".json"))
+    names = [entry.path.removesuffix(".json") for entry in entries if entry.path.endswith(".json")]
+    return sorted(name for name in names if "/" not in name)
 
 
 def model_files(
@@ -142,8 +143,8 @@ def model_files(
     onnx = OnnxModel(path)
     if onnx.sha256 != run.model_sha256:
         raise RegistryError(
-            f"run {run.run_id} of {model}: {runs.ONNX} has SHA-256 {onnx.sha256[:12]}, the registry says {run.model_sha256[:12]}; "
-            "do not serve it, look at the run's branch"
+            f"run {run.run_id} of {model}: {runs.ONNX} has SHA-256 {onnx.sha256[:12]}, the registry says "
+            f"{run.model_sha256[:12]}; do not serve it, look at the run's branch"
         )
     is_sampled = stage == "production"
     return ModelFiles(

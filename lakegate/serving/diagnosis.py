@@ -5,7 +5,7 @@ reports; they are not verified on a GPU.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lakegate.errors import ServingError
@@ -20,6 +20,34 @@ _POLL_FAILED = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': 
 _PLAN_VERSIONS = re.compile(r"Current (?:Version: |.*?)(?P<here>\d+)\D+Serialized (?:Engine Version: |.*?)(?P<built>\d+)")
 _PLAN_LIBRARY = re.compile(r"expecting library version (?P<here>[\d.]+\d) got (?P<built>[\d.]+\d)")
 _FOLDER = re.compile(r"unable to find '(?P<path>[^']+)' for model instance")
+_BACKEND = re.compile(r"backend '(?P<name>[^']+)'")
+_BAD_CONFIG = ("Invalid config override", "failed to read text proto", "Invalid model name", "Cannot find field")
+
+_MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("unable to find backend library", "unable to find shared library"),
+        "This server has no backend {backend}: serve the release's ONNX file here, or use a server that has it.",
+    ),
+    (
+        (NO_ENGINE,),
+        "Release {number} has no engine for this server's GPU: its capability is none of those in cc_model_filenames. "
+        "Declare it in [export] engines of model.toml and release again, or serve on a GPU that has an engine.",
+    ),
+    (
+        ("Version tag does not match", "not compatible with this version of TensorRT", "unable to load plan file to auto"),
+        "The engine of release {number} was built with another TensorRT than this server's{versions}: build it with the "
+        "server's TensorRT version, and release again.",
+    ),
+    (("unable to find '",), "{path} is missing: roll the release out again, which fills it anew."),
+    (
+        ("at least one version must be available",),
+        "The folder of version {number} is not there: roll the release out again, which fills it.",
+    ),
+    (
+        _BAD_CONFIG,
+        "The configuration of version {number} does not hold to Triton's: a mistake in Lakegate, or the file was edited.",
+    ),
+)
 
 
 def check_version_folder(repository: Path, model: str, number: int) -> None:
@@ -47,9 +75,9 @@ def explain(said: str, model: str, number: int, log: Path | None = None) -> str:
     """
     if "failed to poll from model repository" in said or not said.strip():
         said = _reason_in_log(log, model) or said
-    for is_meant, words in _MEANINGS:
-        if is_meant(said):
-            return f"{words(said, number)} Triton says: {_one_line(said)}"
+    for texts, sentence in _MEANINGS:
+        if any(text in said for text in texts):
+            return f"{sentence.format(**_facts(said, number))} Triton says: {_one_line(said)}"
     return f"Triton says: {_one_line(said) or 'nothing'}{_look(log)}"
 
 
@@ -58,9 +86,9 @@ def explain_states(states: Mapping[int, VersionState], model: str, number: int, 
     state = states.get(number)
     if state is not None and state.state == "LOADING":
         return (
-            f"version {number} of {model} is still LOADING. If its program died while it started, Triton waits for ever, and only "
-            "ending the server with SIGKILL helps (`lakegate down`, then `lakegate up`, do that); what was served before goes on "
-            f"being served until then{_look(log)}"
+            f"version {number} of {model} is still LOADING. If its program died while it started, Triton waits for ever, and "
+            "only ending the server with SIGKILL helps (`lakegate down`, then `lakegate up`, do that); what was served before "
+            f"goes on being served until then{_look(log)}"
         )
     if state is None or (not state.state and not state.reason):
         words = explain("", model, number, log)
@@ -87,57 +115,15 @@ def _one_line(said: str) -> str:
     return re.sub(r"\s+", " ", said).strip()[:600]
 
 
-def _has(*words: str) -> Callable[[str], bool]:
-    return lambda said: any(word in said for word in words)
-
-
-def _missing_backend(said: str, number: int) -> str:
-    name = re.search(r"backend '([^']+)'", said)
-    which = name[1] if name else "needed"
-    extra = " (it runs TensorRT engines only where it has a GPU)" if which == "tensorrt" else ""
-    return f"This server has no backend '{which}'{extra}: serve the release's ONNX file here, or use a server that has it."
-
-
-def _wrong_capability(said: str, number: int) -> str:
-    return (
-        f"Release {number} has no engine for this server's GPU: its capability is none of those in cc_model_filenames. "
-        "Declare it in [export] engines of model.toml and release again, or serve on a GPU that has an engine."
-    )
-
-
-def _other_tensorrt(said: str, number: int) -> str:
-    match = _PLAN_LIBRARY.search(said) or _PLAN_VERSIONS.search(said)
-    versions = f" (built with {match['built']}, the server has {match['here']})" if match else ""
-    return (
-        f"The engine of release {number} was built with another TensorRT than this server's{versions}: build it with the "
-        "server's TensorRT version, and release again."
-    )
-
-
-def _missing_file(said: str, number: int) -> str:
-    match = _FOLDER.search(said)
-    return f"{match['path'] if match else 'A file of the version'} is missing: roll the release out again, which fills it anew."
-
-
-def _missing_version(said: str, number: int) -> str:
-    return f"The folder of version {number} is not there: roll the release out again, which fills it."
-
-
-def _bad_config(said: str, number: int) -> str:
-    return f"The configuration of version {number} does not hold to Triton's: that is a mistake in Lakegate, or config.pbtxt was edited."
-
-
-_MEANINGS: tuple[tuple[Callable[[str], bool], Callable[[str, int], str]], ...] = (
-    (_has("unable to find backend library", "unable to find shared library"), _missing_backend),
-    (_has(NO_ENGINE), _wrong_capability),
-    (
-        _has("Version tag does not match", "not compatible with this version of TensorRT", "unable to load plan file to auto"),
-        _other_tensorrt,
-    ),
-    (_has("unable to find '"), _missing_file),
-    (_has("at least one version must be available"), _missing_version),
-    (
-        _has("Invalid config override", "failed to read text proto", "Invalid model name", "Cannot find field", "unexpected directory name"),
-        _bad_config,
-    ),
-)
+def _facts(said: str, number: int) -> dict[str, str]:
+    """Return what the sentences below name."""
+    backend = _BACKEND.search(said)
+    folder = _FOLDER.search(said)
+    plan = _PLAN_LIBRARY.search(said) or _PLAN_VERSIONS.search(said)
+    name = backend["name"] if backend else "needed"
+    return {
+        "number": str(number),
+        "backend": f"'{name}'{' (it runs TensorRT engines only where it has a GPU)' if name == 'tensorrt' else ''}",
+        "path": folder["path"] if folder else "a file of the version",
+        "versions": f" (built with {plan['built']}, the server has {plan['here']})" if plan else "",
+    }

@@ -6,10 +6,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from lakegate.detections import iou_matrix
+from lakegate.detections import FoundObject, iou_matrix
 from lakegate.errors import LakegateError
 from lakegate.registry.documents import FunctionalOutcome
-from lakegate.detections import FoundObject
 from lakegate.serving.functional_cases import Expectation, ExpectedObject, ReadyCase
 from lakegate.serving.server import Answer
 

@@ -41,7 +41,8 @@ def interface_of(config: Mapping[str, Any]) -> ServedInterface:
     try:
         labels = tuple(json.loads(config["parameters"]["labels"]["string_value"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ServingError(f"the configuration of {config.get('name', 'the model')} names no labels; roll it out again") from error
+        name = config.get("name", "the model")
+        raise ServingError(f"the configuration of {name} names no labels; roll it out again") from error
     inputs, outputs = (
         tuple(ServedTensor(item["name"], item["data_type"], tuple(map(int, item["dims"]))) for item in config.get(kind, ()))
         for kind in ("input", "output")
@@ -51,9 +52,9 @@ def interface_of(config: Mapping[str, Any]) -> ServedInterface:
 
 def config_as_json(text: str, where: str) -> dict[str, Any]:
     """Return the content of a ``config.pbtxt`` as Triton's JSON; ``where`` names it in errors."""
-    from google.protobuf.json_format import MessageToDict
+    from google.protobuf import json_format  # type: ignore[import-untyped]
 
-    content: dict[str, Any] = MessageToDict(parse_config(text, where), preserving_proto_field_name=True)
+    content: dict[str, Any] = json_format.MessageToDict(parse_config(text, where), preserving_proto_field_name=True)
     return content
 
 

@@ -1,4 +1,4 @@
-"""Put one release onto a Triton server, or leave the one that was there: fill, load, wait for exactly that version, test, switch.
+"""Put one release onto a Triton server, or leave the one that was there: fill, load exactly that version, test, switch.
 
 The server loads the release by a configuration that goes with the request; ``config.pbtxt`` on the disk names the release
 only after its functional tests passed. So a server that restarts in the middle comes up with the one before, and a process
@@ -117,7 +117,8 @@ def _serve(stand: Stand, files: ModelFiles) -> None:
         came = _loaded(stand.server, files)
         raise ServingError(
             f"{stand.server.stage} has another model loaded as release {files.number} of {files.model}: expected run "
-            f"{files.run.run_id} ({files.run.model_sha256[:12]}), came {came[0]} ({came[1][:12]}); stop the server and roll out again"
+            f"{files.run.run_id} ({files.run.model_sha256[:12]}), came {came[0]} ({came[1][:12]}); "
+            "stop the server and roll out again"
         )
 
 

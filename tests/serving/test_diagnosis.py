@@ -100,16 +100,19 @@ def test_a_version_that_stays_loading_is_told_with_what_helps_and_the_old_one_go
     ("said", "words"),
     [
         (
-            f"load failed for model 'm': version 3 is at UNAVAILABLE state: unable to find '/models/m/3/{NO_ENGINE}' for model instance 'm_0'",
+            f"version 3 is at UNAVAILABLE state: unable to find '/models/m/3/{NO_ENGINE}' for model instance 'm_0'",
             "Release 3 has no engine for this server's GPU",
         ),
         (
             "Internal: unable to load plan file to auto complete config: /models/m/3/engine.plan",
             "was built with another TensorRT than this server's: build it",
         ),
-        ("Version tag does not match. Note: Current Version: 236, Serialized Engine Version: 239)", "(built with 239, the server has 236)"),
         (
-            "The engine plan file is not compatible with this version of TensorRT, expecting library version 10.7.0.23 got 11.4.0.106,",
+            "Version tag does not match. Note: Current Version: 236, Serialized Engine Version: 239)",
+            "(built with 239, the server has 236)",
+        ),
+        (
+            "plan file is not compatible with this version of TensorRT, expecting library version 10.7.0.23 got 11.4.0.106,",
             "(built with 11.4.0.106, the server has 10.7.0.23)",
         ),
         ("unable to find '/models/m/3/model.py' for model instance 'm_0'", "/models/m/3/model.py is missing: roll"),
@@ -123,7 +126,8 @@ def test_what_the_tensorrt_backend_says_is_translated(said, words):
 
 def test_an_index_entry_without_state_and_reason_leads_to_the_log(tmp_path):
     log = tmp_path / "server.log"
-    log.write_text("E1121 x.cc:1] \"Poll failed for model directory 'm': Invalid model name: Could not determine backend\"\nE1121 other\n")
+    line = "Poll failed for model directory 'm': Invalid model name: Could not determine backend"
+    log.write_text(f'E1121 x.cc:1] "{line}"\nE1121 other\n')
     diagnosis = explain_states({}, "m", 1, log)
     assert "does not name version 1 of m" in diagnosis and "Invalid model name" in diagnosis
     assert "is UNAVAILABLE: Triton says: unloaded" in explain_states({1: VersionState("UNAVAILABLE", "unloaded")}, "m", 1)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lakegate.catalog import load_dataset, load_model, model_names, split_reference
-from lakegate.errors import BadDeclaration, BadInput, ServingError, UnknownLabel
 from lakegate.detections import FoundObject
+from lakegate.errors import BadDeclaration, BadInput, ServingError, UnknownLabel
 from lakegate.samples import Annotation, Sample
 from lakegate.serving.functional import failures, in_short, run_functional, unmet
 from lakegate.serving.functional_cases import (

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -124,11 +125,11 @@ def dying():
 def test_killed_at_any_point_old_or_new_is_served_and_a_rerun_ends_with_the_new(stand, good, dying):
     standing = spots_files(good, 1, "killed")
     roll_out(stand, standing, CASES, None)
-    points = {"served-aside": "old", "served-filled": "old", "served-loaded": "new", "served-tested": "new", "served-switched": "new"}
-    for number, (failpoint, serves) in enumerate(points.items(), start=2):
+    for number, failpoint in enumerate(get_args(failpoints.Serving), start=2):
         files = spots_files(good, number, "killed")
         dying(stand, files, standing, failpoint)
-        assert answering(stand, "killed") == (standing if serves == "old" else files).number
+        is_loaded = failpoint not in ("served-aside", "served-filled")
+        assert answering(stand, "killed") == (files if is_loaded else standing).number
         on_disk = files if failpoint == "served-switched" else standing
         assert switched_to(stand.repository, "killed") == on_disk.number
         roll_out(stand, files, CASES, standing)
