@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Protocol = Literal["http", "grpc"]
 READY = "READY"
+BUSY = ("maximum queue size", "timeout expired")  # a full queue, and a request that waited in it for too long
 ANSWER_TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 60.0
 POLL_S = 0.1
@@ -110,9 +111,8 @@ class TritonServer:
         """Return the labels of a loaded version, in class order."""
         key = (model, number)
         if key not in self._labels:
-            parameters = self.config(model, number).get("parameters", {})
             try:
-                self._labels[key] = tuple(json.loads(parameters["labels"]["string_value"]))
+                self._labels[key] = tuple(json.loads(self._parameter(model, number, "labels")))
             except (KeyError, TypeError, ValueError) as error:
                 where = f"{model} release {number} on {self.stage}"
                 raise ServingError(f"{where} names no labels; roll the release out again") from error
@@ -140,6 +140,18 @@ class TritonServer:
         """
         arrays, number = (self._infer_http if protocol == "http" else self._infer_grpc)(model, image, sampled)
         return Answer(to_detections(arrays).named(self.labels(model, number)), number)
+
+    def _parameter(self, model: str, number: int, name: str) -> str:
+        """Return one word of the configuration, over gRPC where no HTTP address is known."""
+        if self.http:
+            return str(self.config(model, number)["parameters"][name]["string_value"])
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            answer = self._channel().get_model_config(model, str(number), client_timeout=ANSWER_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise _refused(f"{model} on {self.stage}", _as_http(error.status()), error.message()) from error
+        return str(answer.config.parameters[name].string_value)
 
     def _infer_http(self, model: str, image: bytes | ByteArray, sampled: bool) -> tuple[Arrays, int]:
         body, headers = encode_request(image, sampled)
@@ -228,8 +240,10 @@ def _as_http(status: str) -> int:
 
 def _refused(where: str, status: int, words: str) -> BadInput | ServingError | ServiceUnavailable:
     """Translate a refusal by its meaning."""
-    if "queue" in words and status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        return ServerBusy(f"{where}: the queue is full ({words}); send the request again later")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and any(part in words for part in BUSY):
+        return ServerBusy(f"{where}: too many requests wait ({words}); send the request again later")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return ServiceUnavailable(f"{where} cannot be reached: {words}; run `lakegate up`")
     if status == HTTPStatus.BAD_REQUEST and "Request for unknown model" not in words:
         return BadInput(f"{where} refused the request: {words}")
     return ServingError(f"{where} does not answer: {words}")

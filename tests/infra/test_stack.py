@@ -14,7 +14,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from infra import deployments, processes
+from infra import deployments, processes, triton_server
 from infra.automations import ZOMBIE_NAME
 from infra.doctor import find_chromium
 from infra.prefect_api import BUSY, PrefectApi
@@ -99,9 +99,10 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def test_two_ups_at_once_make_one_stack(stack: Settings) -> None:
-    assert [service.name for service in status(stack)] == list(SERVICES)
+    services = [*SERVICES, *triton_server.SERVICES]
+    assert [service.name for service in status(stack)] == services
     assert all(service.state == "up" for service in status(stack))
-    assert len(processes.marked(stack.home)) == len(SERVICES)
+    assert len(processes.marked(stack.home)) == len(services)
 
 
 def test_a_later_up_changes_nothing_and_is_quick(stack: Settings) -> None:

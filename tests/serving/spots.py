@@ -1,15 +1,19 @@
 """A detector without weights, made in milliseconds: it finds bright red, green or blue cells of a fixed grid."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from lakegate.canonical import sha256_file
 from lakegate.declarations import OperatingTable
-from lakegate.imaging import PREPROCESSING_DIGEST
+from lakegate.detections import FoundObject, decode
+from lakegate.engines.onnx_session import OnnxModel
+from lakegate.imaging import PREPROCESSING_DIGEST, decode_image, to_input
 from lakegate.registry.documents import RunReference
 from lakegate.serving.model_files import ModelFiles
 
@@ -18,8 +22,13 @@ INPUT_PX = (64, 96)
 CELL_PX = 16
 
 
-def write_spots(path: Path, gain: float = 1.0, labels=LABELS, preprocessing_digest: str = PREPROCESSING_DIGEST) -> Path:
-    """Write the ONNX file: a score per cell and colour is the mean of that channel over 255, times ``gain``."""
+def write_spots(
+    path: Path, gain: float = 1.0, labels=LABELS, preprocessing_digest: str = PREPROCESSING_DIGEST, burns: int = 0
+) -> Path:
+    """Write the ONNX file: a score per cell and colour is the mean of that channel over 255, times ``gain``.
+
+    ``burns`` products of two 512 x 512 matrices make each image slower and change nothing.
+    """
     height, width = INPUT_PX
     rows, columns = height // CELL_PX, width // CELL_PX
     y, x = (axis.reshape(-1) * CELL_PX for axis in np.mgrid[0:rows, 0:columns])
@@ -39,6 +48,18 @@ def write_spots(path: Path, gain: float = 1.0, labels=LABELS, preprocessing_dige
         helper.make_node("Concat", ["batch", "tail"], ["shape"], axis=0),
         helper.make_node("Expand", ["grid", "shape"], ["boxes"]),
     ]
+    scores = nodes[3].output[0]
+    if burns:
+        constants |= {"heat": np.full((512, 512), 1e-3, np.float32), "zero": np.array(0, np.float32)}
+        nodes[3].output[0] = "cool"
+        nodes += [
+            helper.make_node("ReduceMax", ["images"], ["bright"], keepdims=0),
+            helper.make_node("Mul", ["heat", "bright"], ["heat_0"]),
+            *(helper.make_node("MatMul", [f"heat_{index}", "heat"], [f"heat_{index + 1}"]) for index in range(burns)),
+            helper.make_node("ReduceMax", [f"heat_{burns}"], ["smoke"], keepdims=0),
+            helper.make_node("Mul", ["smoke", "zero"], ["nothing"]),
+            helper.make_node("Add", ["cool", "nothing"], [scores]),
+        ]
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, *INPUT_PX])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("boxes", "scores")]
     weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
@@ -66,6 +87,24 @@ def spots_files(onnx_file: Path, number: int = 1, model: str = "spots", **change
         **changes,
     }
     return ModelFiles(**content)
+
+
+def encoded(pixels: np.ndarray, suffix: str = "png") -> bytes:
+    """Return the bytes of an image file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, {"jpg": "jpeg"}.get(suffix, suffix))
+    return buffer.getvalue()
+
+
+def as_evaluated(files: ModelFiles, image: bytes | np.ndarray) -> list[FoundObject]:
+    """Return what the modules of evaluation find in the image, in this process."""
+    pixels = decode_image(image) if isinstance(image, bytes) else image
+    network = OnnxModel(files.onnx, files.threads)
+    prepared = to_input(pixels, network.input_px)
+    boxes, scores = network.infer(prepared.pixels[np.newaxis])
+    cut = files.operating
+    found = decode(boxes[0], scores[0], prepared.scale, cut.score_threshold, cut.nms_iou, cut.max_objects)
+    return found.named(network.labels)
 
 
 def picture(*cells: tuple[int, int, int], size_px: tuple[int, int] = (128, 192)) -> np.ndarray:
