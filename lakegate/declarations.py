@@ -222,6 +222,12 @@ class MonitoringTable(Strict):
     sampling_ratio: Share = 0.05
 
 
+class ServingTable(Strict):
+    """``accept_interface_change``: why clients may meet other names, shapes, types or labels than now; empty refuses that."""
+
+    accept_interface_change: str = ""
+
+
 class ModelDeclaration(Strict):
     """``models/<name>/model.toml``."""
 
@@ -236,6 +242,7 @@ class ModelDeclaration(Strict):
     gate: dict[str, float] = Field(default_factory=dict)
     schedule: ScheduleTable = ScheduleTable()
     monitoring: MonitoringTable = MonitoringTable()
+    serving: ServingTable = ServingTable()
 
     @field_validator("gate")
     @classmethod

@@ -57,13 +57,19 @@ class TritonServer:
         except ServiceUnavailable:
             return False
 
-    def load(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
-        """Let the server read the model's folder again and load what its ``config.pbtxt`` names.
+    def load(self, model: str, timeout_s: float = LOAD_TIMEOUT_S, config: str = "") -> None:
+        """Let the server read the model's folder again and load what its ``config.pbtxt`` names, or ``config`` instead of that.
+
+        Args:
+            model: a folder of the repository.
+            timeout_s: how long to wait for the end of the load.
+            config: a configuration as JSON; the file is not needed then, and stays as it is.
 
         Raises:
             ServingError: the server refused, with its reason; or it did not end within ``timeout_s``.
         """
-        self._repository(f"models/{model}/load", f"load {model}", timeout_s)
+        body = json.dumps({"parameters": {"config": config}} if config else {}).encode()
+        self._repository(f"models/{model}/load", f"load {model}", timeout_s, body)
 
     def unload(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Take the model off the server; its files stay."""
@@ -190,8 +196,8 @@ class TritonServer:
         content: dict[str, Any] = answer.json()
         return content
 
-    def _repository(self, path: str, doing: str, timeout_s: float) -> requests.Response:
-        answer = self._call("POST", f"/v2/repository/{path}", b"{}", timeout_s=timeout_s)
+    def _repository(self, path: str, doing: str, timeout_s: float, body: bytes = b"{}") -> requests.Response:
+        answer = self._call("POST", f"/v2/repository/{path}", body, timeout_s=timeout_s)
         if answer.status_code != HTTPStatus.OK:
             raise ServingError(f"the {self.stage} server refused to {doing}: {_words(answer)}")
         return answer
