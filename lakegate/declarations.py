@@ -14,7 +14,9 @@ from lakegate.slices import labels_named, parse_predicate
 
 Task = Literal["classification", "detection", "segmentation", "keypoints"]
 Flip = Literal["horizontal", "vertical", "diagonal"]
+Precision = Literal["fp32", "fp16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
+COMPUTE_CAPABILITY = re.compile(r"[1-9]\d?\.\d")
 SLICE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -172,10 +174,20 @@ class ResourcesTable(Strict):
 
 
 class EngineTable(Strict):
-    """One engine that is demanded before production."""
+    """One engine that is demanded before production. Limits that are not set are those usual for the precision."""
 
     compute_capability: str
-    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp16"
+    precision: Precision = "fp16"
+    max_score_error: float | None = Field(default=None, gt=0)
+    max_box_error_px: float | None = Field(default=None, gt=0)
+    min_agreement: Share | None = None
+
+    @field_validator("compute_capability")
+    @classmethod
+    def _is_capability(cls, text: str) -> str:
+        if not COMPUTE_CAPABILITY.fullmatch(text):
+            raise ValueError(f"'{text}': an engine is for one compute capability, written as \"8.6\"")
+        return text
 
 
 class ExportTable(Strict):
@@ -191,6 +203,15 @@ class ExportTable(Strict):
         if not 1 <= batch[0] <= batch[1] <= batch[2]:
             raise ValueError(f"batch = {list(batch)}: expected 1 <= min <= opt <= max")
         return batch
+
+    @field_validator("engines")
+    @classmethod
+    def _engines_differ(cls, engines: tuple[EngineTable, ...]) -> tuple[EngineTable, ...]:
+        names = [f"{item.precision} for {item.compute_capability}" for item in engines]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"an engine stands twice: {', '.join(twice)}")
+        return engines
 
 
 class OperatingTable(Strict):

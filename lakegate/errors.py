@@ -85,6 +85,10 @@ class ParityFailed(LakegateError):
     """The exported model does not compute what the trained one computes."""
 
 
+class EngineNotBuilt(LakegateError):
+    """No engine came out that computes what ``model.onnx`` computes."""
+
+
 class UnsafeModelFile(BadInput):
     """A model file holds more than tensors; it was not unpickled."""
 

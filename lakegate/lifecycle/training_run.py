@@ -72,11 +72,12 @@ def plan_run(
 
 
 def recipe_digest(declaration: ModelDeclaration) -> str:
-    """Return the digest of what shapes a run; a changed gate, threshold or description retrains nothing."""
+    """Return the digest of what shapes a run; a changed gate, threshold, engine or description retrains nothing."""
     tables = ("data", "architecture", "training", "export")
     content = {name: getattr(declaration, name).model_dump(mode="json") for name in tables}
     content["data"].pop("evaluate")
     content["training"].pop("seed")
+    content["export"].pop("engines")
     return sha256_bytes(exact_json(content))
 
 
