@@ -76,13 +76,19 @@ class Gallery:
 
 def make_gallery(matrix: Matrix, max_images: int = MAX_IMAGES) -> Gallery:
     """Choose and prepare the images with flips; negative flips come first, then new false objects, then positive flips."""
+    ranked = worst_first(matrix.flips)
+    shown, hidden = ranked[:max_images], ranked[max_images:]
+    images = tuple(_image(matrix.samples[key], flips, matrix.labels) for key, flips in shown)
+    return Gallery(images, len(hidden), sum(len(flips) for _, flips in hidden))
+
+
+def worst_first(flips: Sequence[Flip]) -> list[tuple[str, list[Flip]]]:
+    """Return (``dataset/sample``, its flips) in the gallery's order, the flips of an image with the negative ones first."""
     flips_of: dict[str, list[Flip]] = defaultdict(list)
-    for flip in matrix.flips:
+    for flip in sorted(flips, key=lambda flip: _ORDER.index(flip.kind)):
         flips_of[flip.sample_key].append(flip)
     ranked = sorted(flips_of, key=lambda key: (*(-_count(flips_of[key], kind) for kind in _ORDER), key))
-    shown, hidden = ranked[:max_images], ranked[max_images:]
-    images = tuple(_image(matrix.samples[key], flips_of[key], matrix.labels) for key in shown)
-    return Gallery(images, len(hidden), sum(len(flips_of[key]) for key in hidden))
+    return [(key, flips_of[key]) for key in ranked]
 
 
 def _count(flips: Sequence[Flip], kind: str) -> int:
@@ -90,7 +96,6 @@ def _count(flips: Sequence[Flip], kind: str) -> int:
 
 
 def _image(judged: JudgedSample, flips: Sequence[Flip], labels: tuple[str, ...]) -> FlipImage:
-    ordered = sorted(flips, key=lambda flip: _ORDER.index(flip.kind))
     truth = tuple(
         DrawnBox(_box(box), labels[label], "truth")
         for box, label in zip(judged.truth.boxes_xyxy_px, judged.truth.labels.tolist(), strict=True)
@@ -103,11 +108,11 @@ def _image(judged: JudgedSample, flips: Sequence[Flip], labels: tuple[str, ...])
         key=judged.key,
         picture=_picture(judged),
         size_px=(judged.sample.width_px, judged.sample.height_px),
-        cells=ordered[0].cells,
-        pairs=tuple(sorted({(flip.kind, flip.label) for flip in ordered})),
+        cells=flips[0].cells,
+        pairs=tuple(sorted({(flip.kind, flip.label) for flip in flips})),
         panels=tuple(panels),
-        marks=tuple(Mark(number, flip.kind, flip.box_xyxy_px) for number, flip in enumerate(ordered, start=1)),
-        notes=tuple(_note(number, flip, judged, labels) for number, flip in enumerate(ordered, start=1)),
+        marks=tuple(Mark(number, flip.kind, flip.box_xyxy_px) for number, flip in enumerate(flips, start=1)),
+        notes=tuple(_note(number, flip, judged, labels) for number, flip in enumerate(flips, start=1)),
     )
 
 
@@ -136,17 +141,19 @@ def _note(number: int, flip: Flip, judged: JudgedSample, labels: tuple[str, ...]
         where = _what_is_there(flip, judged, labels)
         words = f"the candidate shows it with score {flip.candidate.score:.2f}, but {where}; the baseline does not show it"
     elif flip.kind == "negative":
-        words = f"the baseline found it{_hit(flip.baseline)}; the candidate missed it{_miss(flip.candidate)}"
+        words = f"the baseline found it{hit_words(flip.baseline)}; the candidate missed it{miss_words(flip.candidate)}"
     else:
-        words = f"the baseline missed it{_miss(flip.baseline)}; the candidate found it{_hit(flip.candidate)}"
+        words = f"the baseline missed it{miss_words(flip.baseline)}; the candidate found it{hit_words(flip.candidate)}"
     return FlipNote(number, flip.kind, KIND_TITLES[flip.kind], flip.label, words)
 
 
-def _hit(near: NearPrediction | None) -> str:
+def hit_words(near: NearPrediction | None) -> str:
+    """Say how a model found an object, as the end of a sentence."""
     return "" if near is None else f" (score {near.score:.2f}, IoU {near.iou:.2f})"
 
 
-def _miss(near: NearPrediction | None) -> str:
+def miss_words(near: NearPrediction | None) -> str:
+    """Say why a model did not find an object, as the end of a sentence."""
     if near is None:
         return ": it predicts nothing there"
     return f": its nearest box is {near.label}, score {near.score:.2f}, IoU {near.iou:.2f}, and {near.why_not}"

@@ -1,0 +1,60 @@
+"""A comparison read back from the evidence: what a release page shows of it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lakegate.errors import RegistryError
+from lakegate.evaluation.flips import Flip, NearPrediction
+from lakegate.evaluation.gate import SkippedRule
+from lakegate.evaluation.matrix import Cell, Coverage, Latency
+from lakegate.gate_rules import Outcome, RuleResult
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """The numbers of ``matrix.json``, without the images and predictions that only the matrix page shows."""
+
+    cells: tuple[Cell, ...]
+    coverage: tuple[Coverage, ...]  # the judged version first
+    flips: tuple[Flip, ...]
+    rules: tuple[RuleResult, ...]
+    skipped: tuple[SkippedRule, ...]
+    latency: Latency | None
+
+
+def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
+    """Parse what :func:`lakegate.evaluation.evidence.matrix_json` wrote.
+
+    Raises:
+        RegistryError: fields are missing or unknown: another version of Lakegate wrote it.
+    """
+    try:
+        content = json.loads(data)
+        return StoredMatrix(
+            cells=tuple(Cell(**item) for item in content["cells"]),
+            coverage=tuple(Coverage(**item) for item in content["coverage"]),
+            flips=tuple(_flip(item) for item in content["flips"]),
+            rules=tuple(_rule(item) for item in content["rules"]),
+            skipped=tuple(SkippedRule(**item) for item in content["skipped"]),
+            latency=_latency(content["measured"]["latency"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"{where} is not a comparison of this version of Lakegate ({error}); compare again") from error
+
+
+def _flip(item: dict[str, Any]) -> Flip:
+    near = {who: None if item[who] is None else _near(item[who]) for who in ("candidate", "baseline")}
+    return Flip(**{**item, "cells": tuple(item["cells"]), "box_xyxy_px": tuple(item["box_xyxy_px"]), **near})
+
+
+def _near(item: dict[str, Any]) -> NearPrediction:
+    return NearPrediction(**{**item, "box_xyxy_px": tuple(item["box_xyxy_px"])})
+
+
+def _rule(item: dict[str, Any]) -> RuleResult:
+    return RuleResult(**{**item, "outcome": Outcome(item["outcome"])})
+
+
+def _latency(item: dict[str, Any] | None) -> Latency | None:
+    return None if item is None else Latency(**{name: value for name, value in item.items() if name != "p99_ratio"})
