@@ -52,7 +52,7 @@ def interface_of(config: Mapping[str, Any]) -> ServedInterface:
 
 def config_as_json(text: str, where: str) -> dict[str, Any]:
     """Return the content of a ``config.pbtxt`` as Triton's JSON; ``where`` names it in errors."""
-    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from google.protobuf import json_format
 
     content: dict[str, Any] = json_format.MessageToDict(parse_config(text, where), preserving_proto_field_name=True)
     return content
