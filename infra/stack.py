@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pydantic import SecretStr
+
 from infra import deployments, lakefs_server, page_server, prefect_server, processes, triton_server, workers
 from infra.gpu import ask_gpus
 from infra.lakefs_binary import find_or_build
@@ -23,6 +25,8 @@ from infra.triton_environment import find_or_install
 from infra.workers import WorkerSpec
 from infra.zombies import ensure_zombie_automation
 from lakegate.errors import SetupProblem
+from lakegate.lake.client import LakeClient
+from lakegate.lifecycle.serving import find_stand, restore_stage
 from lakegate.settings import STACK_FILE, Settings
 
 Say = Callable[[str], None]
@@ -78,6 +82,7 @@ def up(settings: Settings, say: Say) -> list[ServiceStatus]:
         write_stack_file(
             home, lakefs_endpoint=endpoint, prefect_api_url=settings.prefect_api_url, reports_url=reports_url, triton=addresses
         )
+        _restore_served(settings, say)
         wait_for_workers(settings, started)
         return status(settings)
 
@@ -226,6 +231,18 @@ def _start_triton(settings: Settings, say: Say) -> dict[str, str]:
         found |= {f"triton_{stage}_http": address.http, f"triton_{stage}_grpc": address.grpc}
         say(f"Triton ({stage}) answers at {address.http}")
     return found
+
+
+def _restore_served(settings: Settings, say: Say) -> None:
+    """Let each Triton server serve what the registry says: a rollout may have been killed in the middle, a disk lost."""
+    keys = lakefs_server.ensure_keys(settings.home)
+    own = {"lakefs_access_key_id": keys.access_key_id, "lakefs_secret_access_key": SecretStr(keys.secret_access_key)}
+    settings = settings.model_copy(update={**_stack_file(settings.home), **own})
+    client = LakeClient(settings)
+    for stage in triton_server.STAGES:
+        if find_stand(settings, stage) is not None:
+            for sentence in restore_stage(client, settings, stage):
+                say(sentence)
 
 
 def _stop_triton(home: Path) -> list[bool]:

@@ -135,21 +135,19 @@ def release(
     with shown_progress(as_json) as say:
         finished = follow_release(settings, run_flow(settings, "release-model/control", parameters, local, say), say)
     status = status_of(settings, model)
-    page = _matrix_page(settings, model)
+    page = _release_page(settings, model)
     if as_json:
         print_json({**status, "page": page, "flow_run": finished.url, "state": finished.state})
     else:
-        console().print(f"regression matrix: {page}")
+        console().print(f"release page: {page}")
         console().print(status["sentence"], markup=False)
 
 
-def _matrix_page(settings: Settings, model: str) -> str:
-    """Return where the matrix of what is in staging opens."""
-    from lakegate.lifecycle.comparison import find_comparison
+def _release_page(settings: Settings, model: str) -> str:
+    """Return where the page of what is in staging opens."""
+    from lakegate.lifecycle.release_page import release_page_url
 
-    client = LakeClient(settings)
-    stored = find_comparison(client, releases.open_request(client, model).comparison)
-    return "" if stored is None else f"{settings.reports_url or settings.reports_dir}/{stored.page_name}"
+    return release_page_url(settings, releases.open_request(LakeClient(settings), model))
 
 
 @app.command("approve")

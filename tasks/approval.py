@@ -9,8 +9,7 @@ from prefect.flow_runs import suspend_flow_run
 
 from lakegate.errors import LakegateError, ServiceRefused
 from lakegate.lake.client import LakeClient
-from lakegate.lifecycle.comparison import find_comparison
-from lakegate.lifecycle.release import request_markdown
+from lakegate.lifecycle.release_page import release_page_url, release_words
 from lakegate.registry import releases
 from lakegate.registry.decisions import DecisionWords
 from lakegate.registry.documents import ReleaseRequest
@@ -72,7 +71,4 @@ def _record(client: LakeClient, request: ReleaseRequest, words: DecisionWords) -
 
 
 def _description(client: LakeClient, request: ReleaseRequest) -> str:
-    settings = client.settings
-    stored = find_comparison(client, request.comparison)
-    page = "" if stored is None else f"Look at it first: <{settings.reports_url}/{stored.page_name}>\n\n"
-    return f"{page}{request_markdown(request)}"
+    return release_words(request, release_page_url(client.settings, request))

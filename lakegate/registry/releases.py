@@ -1,5 +1,6 @@
 """From a judged run to production: request, decision, release, roll-back."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -158,8 +159,11 @@ def find_decision(client: LakeClient, request: ReleaseRequest) -> Decision | Non
     return None if signed is None else verified(client.settings, request, signed)
 
 
-def promote(client: LakeClient, request: ReleaseRequest) -> Pointer:
+def promote(client: LakeClient, request: ReleaseRequest, serve: Callable[[], object] = lambda: None) -> Pointer:
     """Move the approved request into production; safe to repeat.
+
+    Args:
+        serve: called once everything is checked and before the pointer is written; where it raises, nothing moves.
 
     Raises:
         NotApproved: there is no approval of exactly this evidence, it changed, or production moved since it was shown.
@@ -178,6 +182,10 @@ def promote(client: LakeClient, request: ReleaseRequest) -> Pointer:
             f"the approval is stale: it was given to replace release {request.replaces or 'none'}, production now has "
             f"release {standing or 'none'}; start the release again, so that it is compared with what it replaces"
         )
+    not_built = [f"{item.precision} for {item.compute_capability}" for item in request.engines if item.outcome != "built"]
+    if not_built:
+        raise NotApproved(f"release {request.release} of {request.model} demands engines that are not built: {not_built}")
+    serve()
     release = Release(
         model=request.model, number=request.release, run=request.candidate, request=request, decision=decision
     )
