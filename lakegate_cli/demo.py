@@ -164,7 +164,8 @@ class Demo:
         self._release_run = started.id
         url = f"{self.settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{started.id}"
         self.result.look_at[f"Prefect run: release-model on {version}"] = url
-        return f"{words}: {url}"
+        self.say(f"   {url}")
+        return words
 
     def _train(self, reference: str) -> str:
         over = training_is_over(self._release_run)

@@ -60,22 +60,33 @@ def claim(model: str, run_id: str) -> str:
     """
     if not runtime.deployment.id or not runtime.flow_run.id:
         return ""
-    name = release_tag(model, run_id)
     with get_client(sync_client=True) as client:
-        own = client.read_flow_run(UUID(str(runtime.flow_run.id)))
-        if any(tag.startswith(CLAIMS) for tag in own.tags) and _waited(client, own):
-            return ""  # also where the code or the declaration changed meanwhile: it goes on with what it proposed
-        foreign = [tag for tag in own.tags if not tag.startswith((CLAIMS, TICKET, LEFT_TO))]
-        client.update_flow_run(own.id, tags=[*foreign, name, CHOOSING])
-        ticket = 1 + max((other.ticket for other in _others(client, name, own)), default=0)
-        client.update_flow_run(own.id, tags=[*foreign, name, f"{TICKET}{ticket}"])
-        first = min(_settled(client, name, own), key=lambda other: other.order, default=None)
-        if first is None or (ticket, str(own.id)) < first.order:
-            return ""
-        client.update_flow_run(own.id, tags=[*foreign, f"{LEFT_TO}{first.run.id}"])
-    sentence = _sentence(model, run_id, first.run)
+        other = take(client, UUID(str(runtime.flow_run.id)), release_tag(model, run_id))
+    if other is None:
+        return ""
+    sentence = _sentence(model, run_id, other)
     get_run_logger().info(sentence)
     return sentence
+
+
+def take(client: SyncPrefectClient, flow_run: UUID, name: str) -> FlowRun | None:
+    """Tag a flow run with ``name`` and return None, or return the flow run that has it; of two at once, one gets it.
+
+    Raises:
+        ServiceUnavailable: another flow run began to claim and does not go on.
+    """
+    own = client.read_flow_run(flow_run)
+    if any(tag.startswith(CLAIMS) for tag in own.tags) and _waited(client, own):
+        return None  # also where the code or the declaration changed meanwhile: it goes on with what it proposed
+    foreign = [tag for tag in own.tags if not tag.startswith((CLAIMS, TICKET, LEFT_TO))]
+    client.update_flow_run(own.id, tags=[*foreign, name, CHOOSING])
+    ticket = 1 + max((other.ticket for other in _others(client, name, own)), default=0)
+    client.update_flow_run(own.id, tags=[*foreign, name, f"{TICKET}{ticket}"])
+    first = min(_settled(client, name, own), key=lambda other: other.order, default=None)
+    if first is None or (ticket, str(own.id)) < first.order:
+        return None
+    client.update_flow_run(own.id, tags=[*foreign, f"{LEFT_TO}{first.run.id}"])
+    return first.run
 
 
 def release_tag(model: str, run_id: str) -> str:

@@ -12,6 +12,9 @@ from infra.doctor import find_chromium
 from infra.gpu import ask_gpus
 from infra.lakefs_binary import find_or_build
 from infra.lakefs_server import start_lakefs, stop_lakefs
+from infra.prefect_api import PrefectApi
+from infra.prefect_server import start_prefect
+from infra.processes import stop
 from infra.publisher_key import ensure_publisher_key
 from infra.stack import write_stack_file
 from lakegate.settings import Settings
@@ -34,6 +37,16 @@ def samples_dir() -> Path:
     if not (folder / "bccd").is_dir():
         pytest.skip(SAMPLES_MISSING.format(folder / "bccd"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
+    """A real Prefect server without workers on a free port; the tests bring flows of their own."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    try:
+        yield PrefectApi(start_prefect(home))
+    finally:
+        stop(home, "prefect")
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,9 @@ def test_make_demo_releases_a_model_rolls_back_and_reuses_everything_the_second_
     demo = json.loads((newcomer.home / "demo.json").read_text())
     assert demo["verdict"] == "pass" and "verdict: pass" in printed
     assert [stage["name"] for stage in demo["stages"] if "train" in stage["name"]] == ["train on v1", "train on v2"]
+    assert [stage["outcome"].partition(",")[0] for stage in demo["stages"] if stage["name"].startswith("start release")] == [
+        f"started by the event of the tag {version}" for version in ("v1", "v2")
+    ]
     assert all(stage["seconds"] >= 0 for stage in demo["stages"])
     assert demo["candidate"]["map50"] >= 0.8 and demo["candidate"]["map"] > 0
     assert demo["production"] == "release 2"
