@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lakegate.engines.onnx_graphs import find_region
+from lakegate.engines.onnx_graphs import find_region, metadata_of, restamp
 from lakegate.engines.onnx_session import INPUT_NAME
 from lakegate.errors import EngineNotBuilt
 from lakegate.imaging import FloatArray
@@ -41,13 +41,15 @@ def quantise(prepared: Path, inputs_NCHW: Iterable[FloatArray], out: Path) -> tu
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    region = find_region(onnx.load(str(prepared)))
+    source = onnx.load(str(prepared))
+    region = find_region(source)
     names = sorted(region.inside - set(region.heads))
     if not names:
         raise EngineNotBuilt("int8: nothing but the heads computes in this network; declare precision = 'fp16'")
+    restamp(source, {**metadata_of(source), "onnx.quant.pre_process": "onnxruntime.quant"})  # it is folded already
     reader = _Reader(inputs_NCHW)
     quantize_static(
-        str(prepared),
+        source,
         str(out),
         reader,
         quant_format=QuantFormat.QDQ,

@@ -1,6 +1,12 @@
 """Engines of a trained run on the real lakeFS: everything but the build itself, which needs a GPU (tests/gpu)."""
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +39,21 @@ GPU = Probe(
 INT8, FP16 = EngineTable(compute_capability="8.6", precision="int8"), EngineTable(compute_capability="8.6")
 
 
+RELEASE = """
+import json, sys
+from prefect import flow
+from flows.build_engine import build_engine
+from tasks import building, releasing
+
+@flow
+def release(model, version):
+    plan = releasing.plan_release(model, version, -1, "ada")
+    return [item.model_dump() for item in building.ensure_engines(build_engine, plan)]
+
+print(json.dumps(release(sys.argv[1], sys.argv[2])))
+"""
+
+
 class Trained(Workshop):
     """A model with one exported run."""
 
@@ -47,6 +68,17 @@ class Trained(Workshop):
         training_run.commit(self.client, self.settings, plan.training)
         self.run = plan.training.run_id
         export_run.export(self.client, self.settings, self.model, self.run, self.lines.append)
+
+    @contextmanager
+    def demanding(self, lines: str) -> Iterator[None]:
+        """Let model.toml demand engines for a while."""
+        path = self.checkout / "models" / self.model / "model.toml"
+        before = path.read_text()
+        path.write_text(f"{before}[[export.engines]]\n{lines}\n")
+        try:
+            yield
+        finally:
+            path.write_text(before)
 
     def narrowed(self, engine: EngineTable, folder: Path) -> NarrowedRun:
         reference = runs.reference(self.client, self.model, self.run)
@@ -170,21 +202,40 @@ def test_a_demanded_engine_that_is_absent_keeps_the_model_from_production(traine
 
 
 def test_demanding_an_engine_retrains_nothing_and_a_declared_limit_is_used(trained: Trained) -> None:
-    declared = trained.checkout / "models" / trained.model / "model.toml"
-    before = declared.read_text()
     plain = training_run.plan_run(trained.client, trained.settings, trained.model, [f"{trained.dataset}@v1"])
     export = plain.declaration.export.model_copy(update={"engines": (FP16,)})
     demanding = plain.declaration.model_copy(update={"export": export})
     assert recipe_digest(demanding) == recipe_digest(plain.declaration)
-    declared.write_text(before + '[[export.engines]]\ncompute_capability = "8.6"\nmax_box_error_px = 0.25\n')
-    try:
+    with trained.demanding('compute_capability = "8.6"\nmax_box_error_px = 0.25'):
         found = engine_run.demanded(trained.settings, trained.model, "8.6", "fp16")
-    finally:
-        declared.write_text(before)
     assert found.max_box_error_px == 0.25
     assert engine_run.demanded(trained.settings, trained.model, "8.6", "int8") == INT8
     with pytest.raises(BadInput, match="fp8"):
         engine_run.demanded(trained.settings, trained.model, "8.6", "fp8")
+
+
+def test_a_release_goes_on_without_an_engine_and_says_why(trained: Trained, tmp_path: Path) -> None:
+    if importlib.util.find_spec("tensorrt"):
+        pytest.skip("TensorRT is installed here")
+    settings = trained.settings
+    own = {
+        "LAKEGATE_HOME": str(settings.home),
+        "LAKEGATE_CHECKOUT": str(trained.checkout),
+        "LAKEGATE_LAKEFS_ENDPOINT": settings.lakefs_endpoint,
+        "LAKEGATE_LAKEFS_ACCESS_KEY_ID": settings.lakefs_access_key_id,
+        "LAKEGATE_LAKEFS_SECRET_ACCESS_KEY": settings.lakefs_secret_access_key.get_secret_value(),
+        "LAKEGATE_ALLOW_DIRTY_RELEASE": "1",
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API_URL")} | own
+    command = [sys.executable, "-c", RELEASE, trained.model, f"{trained.dataset}@v1"]
+    with trained.demanding('compute_capability = "8.9"\nprecision = "int8"'):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    (engine,) = json.loads(done.stdout.strip().splitlines()[-1])
+    assert (engine["outcome"], engine["compute_capability"], engine["precision"]) == ("not built", "8.9", "int8")
+    assert "TensorRT cannot be loaded" in engine["sentence"]
 
 
 def test_an_engine_is_declared_once_for_one_capability() -> None:
