@@ -21,6 +21,7 @@ demo: $(READY)
 	$(VENV)/bin/lakegate demo $(if $(APPROVE),--approve $(APPROVE))
 
 test: $(READY)
+	$(VENV)/bin/python -m tests.engines.bindings
 	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 up down status: $(READY)
@@ -31,7 +32,7 @@ lint: $(READY)
 	$(VENV)/bin/mypy
 
 bench: $(READY)
-	$(VENV)/bin/python -m tests.bench
+	$(VENV)/bin/python -m tests.bench$(if $(BENCH),_$(BENCH))
 
 lock: $(VENV)/bin/uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \

@@ -21,8 +21,8 @@ def release_model(model: str, version: str = "", seed: int = -1, requested_by: s
         requested_by: Your name, the author of this release; somebody else must approve it. Empty: the publisher of the version.
     """
     plan = releasing.plan_release(model, version, seed, requested_by)
-    if other := under_way.claim(plan.model, plan.training.run_id):
-        return other
+    if why_not := plan.done or under_way.claim(plan.model, plan.training.run_id):
+        return releasing.say(why_not)
     ensure_child(train_model, plan.resources, plan.training_parameters, plan.is_trained)
     ensure_child(export_model, "cpu", plan.export_parameters, releasing.is_exported(plan))
     engines = building.ensure_engines(build_engine, plan)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger, runtime
+from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -65,7 +65,6 @@ def claim(model: str, run_id: str) -> str:
     if other is None:
         return ""
     sentence = _sentence(model, run_id, other)
-    get_run_logger().info(sentence)
     return sentence
 
 

@@ -25,13 +25,18 @@ from lakegate.settings import Settings
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """What a release will train and judge, pinned. ``proposed``: what this flow run put into staging before it waited."""
+    """What a release will train and judge, pinned.
+
+    ``proposed``: what this flow run put into staging before it waited. ``done``: why there is nothing left to do, "" where
+    there is.
+    """
 
     training: RunPlan
     is_trained: bool
     requested_by: str
     flow_run_id: str
     proposed: ReleaseRequest | None
+    done: str = ""
 
     @property
     def model(self) -> str:
@@ -97,7 +102,20 @@ def plan_release(
             f"this code may train, but not release: {training.code.problem}; commit it, then release again"
         )
     is_trained = runs.find_run(client, model, training.run_id) is not None
-    return ReleasePlan(training, is_trained, author, flow_run_id, None)
+    done = _released_already(client, model, training.run_id) if is_trained else ""
+    return ReleasePlan(training, is_trained, author, flow_run_id, None, done)
+
+
+def _released_already(client: LakeClient, model: str, run_id: str) -> str:
+    release, standing = releases.release_of_run(client, model, run_id), releases.in_production(client, model)
+    if release is None or standing is None:
+        return ""
+    if release.number == standing.number:
+        return f"run {run_id} is release {release.number} of {model}, which is in production already"
+    return (
+        f"run {run_id} is release {release.number} of {model} already, and production has release {standing.number}; "
+        f"`lakegate model roll-back {model} {release.number}` puts it back"
+    )
 
 
 def _publisher(client: LakeClient, training: RunPlan, version: str) -> str:

@@ -59,6 +59,12 @@ def release_numbers(client: LakeClient, model: str) -> list[int]:
     return sorted(int(entry.path.removeprefix(prefix).removesuffix(".json")) for entry in entries)
 
 
+def release_of_run(client: LakeClient, model: str, run_id: str) -> Release | None:
+    """Return the release that a run became; ``None`` where it was never released."""
+    found = (read_release(client, model, number) for number in reversed(release_numbers(client, model)))
+    return next((release for release in found if release.run.run_id == run_id), None)
+
+
 def next_release_number(client: LakeClient, model: str) -> int:
     """Return the number that the next release will have."""
     return max(release_numbers(client, model), default=0) + 1

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.automations import ensure_automations
 from infra.prefect_api import PrefectApi
 from infra.release_triggers import apply_release_triggers, automation_name
+from infra.zombies import ensure_zombie_automation
 from lakegate.settings import Settings
 from tests.squares import declare_model, make_checkout
 
@@ -20,7 +20,7 @@ def server(prefect_api: PrefectApi) -> PrefectApi:
     """A Prefect server that knows release-model/control."""
     flow = prefect_api.post("flows/", {"name": "release-model"})
     prefect_api.post("deployments/", {"name": "control", "flow_id": flow["id"]})
-    ensure_automations(prefect_api)
+    ensure_zombie_automation(prefect_api)
     return prefect_api
 
 
