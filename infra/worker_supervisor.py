@@ -82,13 +82,20 @@ class _Supervisor:
                 time.sleep(LOOK_EVERY_S)
         finally:
             for spec in self.specs:
-                processes.stop(self.settings.home, spec.service)
-                self.say(f"{spec.service} stopped")
+                self._end(spec)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.is_asked_to_stop = True
+
+    def _end(self, spec: WorkerSpec) -> None:
+        processes.stop(self.settings.home, spec.service)
+        self.say(f"{spec.service} stopped")
+        try:
+            workers.sign_off(PrefectApi(self.settings.prefect_api_url), self.settings, spec)
+        except SetupProblem as problem:
+            self.say(f"{spec.service} may count as live for another minute and a half: {problem}")
 
     def _start(self, spec: WorkerSpec) -> None:
         home = self.settings.home

@@ -89,6 +89,11 @@ def worker_environment(settings: Settings, spec: WorkerSpec, prefect_api_url: st
     }
 
 
+def sign_off(api: PrefectApi, settings: Settings, spec: WorkerSpec) -> None:
+    """Tell the server that this worker is gone; else it counts as live for another minute and a half."""
+    api.delete(f"work_pools/{spec.pool}/workers/{worker_name(settings, spec)}")
+
+
 def was_seen(api: PrefectApi, settings: Settings, spec: WorkerSpec, since_s: float) -> bool:
     """Tell whether the server saw a heartbeat of this worker after ``since_s``, so not of one that it replaces."""
     name = worker_name(settings, spec)

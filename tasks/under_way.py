@@ -64,8 +64,7 @@ def claim(model: str, run_id: str) -> str:
         other = take(client, UUID(str(runtime.flow_run.id)), release_tag(model, run_id))
     if other is None:
         return ""
-    sentence = _sentence(model, run_id, other)
-    return sentence
+    return _sentence(model, run_id, other)
 
 
 def take(client: SyncPrefectClient, flow_run: UUID, name: str) -> FlowRun | None:

@@ -181,6 +181,7 @@ def host(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         supervisor.send_signal(signal.SIGINT)
         assert supervisor.wait(60) == 0, one.says()
         assert processes.marked(one.home) == []
+        assert one.api.every("work_pools/gpu-cc86/workers/filter", {}) == []  # nothing is sent to who is gone
     finally:
         if supervisor.poll() is None:
             supervisor.kill()
