@@ -46,7 +46,8 @@ def noise(seed, size_px):
 def test_the_server_gives_exactly_the_answer_of_evaluation(triton, files, protocol, kind):
     address = triton.http if protocol == "http" else triton.grpc
     client = Client(address, protocol)
-    for pixels in (picture((1, 2, 0), (3, 5, 2)), picture((0, 0, 1), size_px=(60, 333)), noise(1, (40, 50)), noise(2, (64, 96))):
+    wide = picture((0, 0, 1), size_px=(60, 333))
+    for pixels in (picture((1, 2, 0), (3, 5, 2)), wide, noise(1, (40, 50)), noise(2, (64, 96))):
         image = pixels if kind == "array" else encoded(pixels, kind)
         expected = as_evaluated(files, image)
         answer = client.ask(MODEL, image)
