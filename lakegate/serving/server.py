@@ -64,6 +64,7 @@ class TritonServer:
             ServingError: the server refused, with its reason; or it did not end within ``timeout_s``.
         """
         self._repository(f"models/{model}/load", f"load {model}", timeout_s)
+        self._labels = {key: labels for key, labels in self._labels.items() if key[0] != model}
 
     def unload(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Take the model off the server; its files stay."""

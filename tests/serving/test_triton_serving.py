@@ -190,6 +190,20 @@ def test_the_release_that_the_switch_names_is_served_also_an_earlier_one(triton,
     assert switched_to(repository, MODEL) == 1
 
 
+def test_another_candidate_of_the_same_number_is_served_after_its_load(triton, triton_settings, repository, files):
+    fill(repository, spots_files(files.onnx, model="candidate"))
+    triton.load("candidate")
+    assert [item.label for item in triton.predict("candidate", picture((1, 1, 0)))] == ["red"]
+    names = ("rouge", "vert", "bleu")
+    other = write_spots(triton_settings.home / "candidate.onnx", gain=0.6, labels=names)
+    fill(repository, spots_files(other, model="candidate", labels=names))
+    triton.load("candidate")
+    triton.wait_ready("candidate", 1)
+    found = triton.predict("candidate", picture((1, 1, 0)))
+    assert [(item.label, round(item.score, 3)) for item in found] == [("rouge", 0.588)]
+    triton.unload("candidate")
+
+
 @pytest.mark.usefixtures("files")
 def test_a_killed_server_comes_back_with_what_it_served(triton, triton_settings):
     home = triton_settings.home
