@@ -1,6 +1,7 @@
 """The two Triton servers of one machine, staging and production: explicit model control over a local repository each."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from infra.triton_environment import TritonEnvironment
 from lakegate.canonical import sha256_bytes
 from lakegate.errors import ServingError
 from lakegate.registry.documents import Stage
-from lakegate.serving.model_files import complete_models, repository_dir
+from lakegate.serving.model_files import aside_dir, complete_models, repository_dir
 from lakegate.serving.server import TritonServer
 from lakegate.settings import Settings
 
@@ -69,6 +70,7 @@ def start_triton(settings: Settings, environment: TritonEnvironment, stage: Stag
     processes.write_private(_address_file(home, stage), json.dumps(asdict(address)))
     repository = repository_dir(settings, stage)
     repository.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(aside_dir(repository), ignore_errors=True)  # what a killed filling left
     variables = {**environment.variables, "OMP_NUM_THREADS": str(settings.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     record = processes.start(
         home,

@@ -87,6 +87,11 @@ def samples_dir(settings: Settings, stage: Stage, model: str, number: int) -> Pa
     return settings.home / "serving" / "samples" / stage / model / str(number)
 
 
+def aside_dir(repository: Path) -> Path:
+    """Return where parts are written before they are renamed; in the repository Triton would list them as models."""
+    return repository.parent / "aside"
+
+
 def fill(repository: Path, files: ModelFiles) -> None:
     """Write the release's version directory if it is not there as wanted, then let ``config.pbtxt`` name it.
 
@@ -103,8 +108,7 @@ def write_version(repository: Path, files: ModelFiles) -> Path:
     spec = files.spec
     if _holds(target, spec):
         return target
-    aside_root = repository.parent / "aside"  # not in the repository: Triton would list it as a model
-    aside = aside_root / f"{files.model}-{files.number}-{os.getpid()}"
+    aside = aside_dir(repository) / f"{files.model}-{files.number}-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
     package = Path(lakegate.__file__).parent
     for name in SERVED_MODULES:
@@ -141,7 +145,7 @@ def switch(repository: Path, model: str, number: int) -> None:
         raise ServingError(f"{version_dir} is not a complete version ({error}); fill it from the run's commit") from error
     parse_config(text, str(version_dir / CONFIG_FILE))
     target = repository / model / CONFIG_FILE
-    aside = repository.parent / "aside" / f"{model}-{os.getpid()}-{CONFIG_FILE}"
+    aside = aside_dir(repository) / f"{model}-{os.getpid()}-{CONFIG_FILE}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     aside.write_text(text, encoding="utf-8")
     aside.replace(target)

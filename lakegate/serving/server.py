@@ -70,6 +70,7 @@ class TritonServer:
         """
         body = json.dumps({"parameters": {"config": config}} if config else {}).encode()
         self._repository(f"models/{model}/load", f"load {model}", timeout_s, body)
+        self._labels = {key: labels for key, labels in self._labels.items() if key[0] != model}
 
     def unload(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Take the model off the server; its files stay."""

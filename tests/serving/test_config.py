@@ -20,7 +20,7 @@ def test_the_configuration_serves_one_release_in_bounded_dynamic_batches(spec):
 
 
 def test_a_wrong_line_is_named_with_its_place(spec):
-    with pytest.raises(ServingError, match=r'here:\d+:1 : .*ModelConfig" has no field named "max_batchsize"'):
+    with pytest.raises(ServingError, match=r'here:\d+:1 : .*"inference.ModelConfig" has no field named "max_batchsize"'):
         parse_config(python_config(spec) + "\nmax_batchsize: 3", "here")
 
 

@@ -46,8 +46,8 @@ def noise(seed, size_px):
 def test_the_server_gives_exactly_the_answer_of_evaluation(triton, files, protocol, kind):
     address = triton.http if protocol == "http" else triton.grpc
     client = Client(address, protocol)
-    pictures = picture((1, 2, 0), (3, 5, 2)), picture((0, 0, 1), size_px=(60, 333))
-    for pixels in (*pictures, noise(1, (40, 50)), noise(2, (64, 96))):
+    wide = picture((0, 0, 1), size_px=(60, 333))
+    for pixels in (picture((1, 2, 0), (3, 5, 2)), wide, noise(1, (40, 50)), noise(2, (64, 96))):
         image = pixels if kind == "array" else encoded(pixels, kind)
         expected = as_evaluated(files, image)
         answer = client.ask(MODEL, image)
@@ -188,6 +188,20 @@ def test_the_release_that_the_switch_names_is_served_also_an_earlier_one(triton,
     assert triton.ask(MODEL, picture((1, 1, 0)), "grpc").release == 1
     assert triton.versions(MODEL)[2].state in ("UNLOADING", "UNAVAILABLE")
     assert switched_to(repository, MODEL) == 1
+
+
+def test_another_candidate_of_the_same_number_is_served_after_its_load(triton, triton_settings, repository, files):
+    fill(repository, spots_files(files.onnx, model="candidate"))
+    triton.load("candidate")
+    assert [item.label for item in triton.predict("candidate", picture((1, 1, 0)))] == ["red"]
+    names = ("rouge", "vert", "bleu")
+    other = write_spots(triton_settings.home / "candidate.onnx", gain=0.6, labels=names)
+    fill(repository, spots_files(other, model="candidate", labels=names))
+    triton.load("candidate")
+    triton.wait_ready("candidate", 1)
+    found = triton.predict("candidate", picture((1, 1, 0)))
+    assert [(item.label, round(item.score, 3)) for item in found] == [("rouge", 0.588)]
+    triton.unload("candidate")
 
 
 @pytest.mark.usefixtures("files")
