@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lakegate.catalog import load_model
 from lakegate.declarations import ModelDeclaration, OperatingTable
 from lakegate.engines.onnx_session import OnnxModel
-from lakegate.errors import BadInput, RegistryError, ServingError, VersionNotFound
+from lakegate.errors import BadInput, LakegateError, RegistryError, VersionNotFound
 from lakegate.lake.attestation import require_attestation
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_object
@@ -102,19 +102,23 @@ def roll_back(client: LakeClient, settings: Settings, model: str, number: int, a
 def restore_stage(client: LakeClient, settings: Settings, stage: Stage) -> list[str]:
     """Bring the stage's server to what the registry's pointers say; one sentence per model.
 
-    For after a restart, a lost disk, or a step that was killed between serving and its pointer and is not run again.
+    For after a restart, a lost disk, or a step that was killed between serving and its pointer and is not run again. What
+    cannot be served is said, not raised.
+
+    Raises:
+        ServiceUnavailable: lakeFS or the Triton server does not answer.
     """
     stand = find_stand(settings, stage)
     if stand is None:
         return [NO_SERVER]
     sentences = []
     for model in models_in(client, stage):
-        files = _standing(client, settings, stage, model)
-        if files is None:
-            continue
         try:
-            sentences.append(restore(stand, files))
-        except ServingError as error:
+            files = _standing(client, settings, stage, model)
+            sentences += [] if files is None else [restore(stand, files)]
+        except LakegateError as error:  # one model that cannot be served is no reason to leave the others out
+            if error.is_transient:
+                raise
             sentences.append(f"{model} is not served by {stage}: {error}")
     return sentences
 

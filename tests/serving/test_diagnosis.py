@@ -21,7 +21,7 @@ from tests.serving.spots import spots_files, write_spots
 
 @pytest.fixture(scope="module")
 def stand(triton, triton_settings, repository):
-    return Stand(triton, repository, log_file(triton_settings.home, service_name("staging")), load_timeout_s=2)
+    return Stand(triton, repository, log_file(triton_settings.home, service_name("staging")), load_timeout_s=20)
 
 
 @pytest.fixture(scope="module")
