@@ -155,10 +155,15 @@ def _median(values: FloatArray) -> float | None:
     return float(np.nanmedian(values)) if _count(values) else None
 
 
+def _change(item: ColumnResult) -> str:
+    """Say in a few words what changed, as in ``brightness 127 (training: 181)``; the explanation of the column left out."""
+    return f"{item.words.partition(' (')[0]} {item.frames_median:.4g} (training: {item.reference_median:.4g})"
+
+
 def _conclude(results: tuple[ColumnResult, ...], domain: DomainResult, n_frames: int) -> tuple[DriftOutcome, str]:
-    flagged = [item.words for item in results if item.outcome is DriftOutcome.DRIFT]
+    flagged = [_change(item) for item in results if item.outcome is DriftOutcome.DRIFT]
     if domain.auc >= DOMAIN_AUC_MAX:
-        flagged.append(f"the look of the images as a whole (area under the curve {domain.auc:.2f})")
+        flagged.insert(0, "the look of the images as a whole")
     if not flagged:
         compared = sum(item.outcome is DriftOutcome.NO_DRIFT for item in results)
         return DriftOutcome.NO_DRIFT, (
