@@ -12,12 +12,15 @@ from lakegate.demo_export import DemoExports, make_demo_exports
 from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import comparison, release
+from lakegate.lifecycle.release_page import release_page_url
+from lakegate.lifecycle.watch import newest_report
 from lakegate.registry import releases
 from lakegate.registry.decisions import DecisionWords
 from lakegate.registry.store import EVIDENCE, REPOSITORY
 from lakegate.settings import Settings
 from lakegate_cli.approvals import DEMO_APPROVER, decide, demo_code
 from lakegate_cli.data_commands import version_rows
+from lakegate_cli.demo_traffic import ask_production
 from lakegate_cli.event_runs import release_runs, start_release, training_is_over, wait_for_event_run
 from lakegate_cli.flow_runs import FlowRunFailed, follow_release, follow_run, run_flow
 
@@ -72,6 +75,8 @@ class Demo:
             self._first_release()
             self._second_release()
             self._stage("roll back to release 1 and forward again", self._roll_back_and_forward)
+            self._stage("ask production for predictions", lambda: ask_production(self.settings, self.name, "v2"))
+            self._stage("watch production", self._watch)
         except FlowRunFailed as error:
             self.result.sentence = str(error)
         finally:
@@ -213,6 +218,13 @@ class Demo:
         standing = releases.in_production(self.client, self.name)
         return f"release {standing.number if standing else 'none'} is in production again"
 
+    def _watch(self) -> str:
+        parameters = {"model": self.name, "window_days": 1}
+        self._flow("watch-production/cpu", parameters)
+        report = newest_report(self.client, self.settings, self.name)
+        self.result.look_at["drift report"] = report.page.url
+        return f"{report.facts.outcome.upper()}: {report.facts.sentence}"
+
     def _read_verdict(self) -> None:
         stored = self._newest_comparison()
         if stored is None:
@@ -245,6 +257,11 @@ class Demo:
         for version in ("v1", "v2"):
             name = f"validation of {self.name}@{version}"
             self.result.look_at[name] = f"{self.settings.reports_url}/{self.name}/validation-{version}.html"
+        for number in (1, 2):
+            if self._is_released(number):
+                request = releases.read_release(self.client, self.name, number).request
+                self.result.look_at[f"page of release {number}"] = release_page_url(self.settings, request)
+        self.result.look_at["Triton in production"] = self.settings.triton_production_http or "none on this machine"
         self.result.look_at["lakeFS branch"] = f"lakefs://{self.name}/main ({self.settings.lakefs_endpoint})"
         self.result.look_at["W&B folder"] = str(self.settings.home / "wandb")
         standing = releases.in_production(self.client, self.name) if self._is_released(1) else None

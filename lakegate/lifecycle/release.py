@@ -18,7 +18,7 @@ from lakegate.lifecycle.serving import serve_release, stage_candidate
 from lakegate.lifecycle.training_run import RunPlan, plan_run
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import EngineOutcome, Release, ReleaseRequest
-from lakegate.registry.roles import load_roles, propose_reviewers
+from lakegate.registry.roles import load_roles, propose_reviewers, team_members
 from lakegate.registry.store import EVIDENCE, put_evidence, read_document, read_pointer
 from lakegate.settings import Settings
 
@@ -91,8 +91,10 @@ def plan_release(
 
     Raises:
         RegistryError: the code is not committed, so a release could not be traced to it.
+        BadDeclaration: deployments/roles.toml is missing, or does not know the model's team.
     """
     training = plan_run(client, settings, model, [version] if version else [], seed)
+    team_members(load_roles(settings), training.declaration)  # a team that nobody knows is told before anything is trained
     author = requested_by.strip() or _publisher(client, training, version) or settings.user
     proposed = read_document(client, EVIDENCE, _own_path(flow_run_id), ReleaseRequest) if flow_run_id else None
     if proposed is not None:
