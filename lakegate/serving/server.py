@@ -140,7 +140,7 @@ class TritonServer:
         """Return one word of the configuration, over gRPC where no HTTP address is known."""
         if self.http:
             return str(self.config(model, number)["parameters"][name]["string_value"])
-        from tritonclient.utils import InferenceServerException
+        from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
         try:
             answer = self._channel().get_model_config(model, str(number), client_timeout=ANSWER_TIMEOUT_S)
@@ -158,7 +158,7 @@ class TritonServer:
     def _infer_grpc(self, model: str, image: bytes | ByteArray, sampled: bool) -> tuple[Arrays, int]:
         import numpy as np
         from tritonclient.grpc import InferInput, InferRequestedOutput
-        from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+        from tritonclient.utils import InferenceServerException
 
         data = np.array([[image]], np.object_) if isinstance(image, bytes) else image[np.newaxis]
         name, datatype = (ENCODED, "BYTES") if isinstance(image, bytes) else (IMAGE, "UINT8")
