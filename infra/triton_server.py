@@ -75,7 +75,7 @@ def start_triton(settings: Settings, environment: TritonEnvironment, stage: Stag
     record = processes.start(
         home,
         name,
-        _command(environment, repository, address, _shared_memory_prefix(home, stage)),
+        _command(environment, repository, address, shared_memory_prefix(home, stage)),
         processes.service_environment(home, variables),
         address.http_port,
     )
@@ -87,7 +87,7 @@ def start_triton(settings: Settings, environment: TritonEnvironment, stage: Stag
 def stop_triton(home: Path, stage: Stage) -> bool:
     """Stop the stage's server and its backend processes, kill them if they stay, and free their shared memory."""
     was_alive = processes.stop(home, service_name(stage))
-    for region in SHARED_MEMORY.glob(f"{_shared_memory_prefix(home, stage)}*"):
+    for region in SHARED_MEMORY.glob(f"{shared_memory_prefix(home, stage)}*"):
         region.unlink(missing_ok=True)
     return was_alive
 
@@ -149,6 +149,6 @@ def _address_file(home: Path, stage: Stage) -> Path:
     return home / "serving" / stage / "address.json"
 
 
-def _shared_memory_prefix(home: Path, stage: Stage) -> str:
+def shared_memory_prefix(home: Path, stage: Stage) -> str:
     """Return a name that no other state folder's server uses: regions outlive a killed server."""
     return f"lakegate-{sha256_bytes(str(home).encode())[:10]}-{stage}-"
