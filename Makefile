@@ -37,6 +37,9 @@ bench: $(READY)
 lock: $(VENV)/bin/uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	sed -n 's/^\([A-Za-z0-9_.-]*==[^ ;\\]*\).*/\1/p' requirements.lock | grep -v '^numpy==' | \
+		$(VENV)/bin/uv pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--constraint - --custom-compile-command "make lock" --output-file infra/triton/requirements.lock infra/triton/requirements.in
 
 clean:
 	@if [ -f $(READY) ]; then $(VENV)/bin/lakegate down; fi

@@ -146,7 +146,7 @@ class TritonServer:
         """Return one word of the configuration, over gRPC where no HTTP address is known."""
         if self.http:
             return str(self.config(model, number)["parameters"][name]["string_value"])
-        from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+        from tritonclient.utils import InferenceServerException
 
         try:
             answer = self._channel().get_model_config(model, str(number), client_timeout=ANSWER_TIMEOUT_S)
