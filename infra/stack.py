@@ -17,6 +17,7 @@ from infra.automations import ensure_automations
 from infra.lakefs_binary import find_or_build
 from infra.prefect_api import PrefectApi
 from infra.publisher_key import ensure_publisher_key
+from infra.result_store import apply_result_store
 from infra.workers import POOLS, start_worker
 from lakegate.errors import SetupProblem
 from lakegate.settings import STACK_FILE, Settings
@@ -139,6 +140,7 @@ def _start_lakefs(settings: Settings, port: int, say: Say) -> str:
 
 def _start_prefect(settings: Settings, port: int, say: Say) -> None:
     prefect_server.start_prefect(settings.home, port)
+    apply_result_store(settings)
     say(f"Prefect answers at {prefect_server.ui_url(settings.prefect_api_url)}")
     deployments.ensure_pools(PrefectApi(settings.prefect_api_url))
     ensure_automations(PrefectApi(settings.prefect_api_url))

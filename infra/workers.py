@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from infra import processes
 from infra.prefect_server import client_environment
+from infra.result_store import result_environment
 from lakegate.settings import Settings
 
 WORKER_POLLS_EVERY_S = 2
@@ -51,6 +52,7 @@ def worker_environment(settings: Settings, prefect_api_url: str) -> dict[str, st
     """Return what a worker, and through it every flow run, gets beside the environment of the machine."""
     return {
         **client_environment(settings.home, prefect_api_url),
+        **result_environment(settings),
         "PREFECT_WORKER_QUERY_SECONDS": str(WORKER_POLLS_EVERY_S),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_EVERY_S),
         "LAKEGATE_HOME": str(settings.home),

@@ -13,6 +13,7 @@ from lakegate.errors import SetupProblem
 
 STACK_FILE = "stack.json"
 LAKEFS_SECRET_FILE = "secrets/lakefs.json"
+S3_SECRET_FILE = "secrets/s3.json"
 SIGNING_KEY_FILE = "secrets/publisher.ed25519"
 
 
@@ -41,6 +42,11 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, description="port that `lakegate up` gives Prefect; 0 picks a free one")
     reports_url: str = ""
     reports_port: int = Field(default=4280, description="port that `lakegate up` gives the pages; 0 picks a free one")
+    results_store: str = Field(default="", description="what hosts share: a folder or s3://bucket/prefix; empty: nothing")
+    s3_endpoint_url: str = Field(default="", description="S3 server of results_store and of s3:// sources; empty: Amazon's")
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
     samples: Path | None = Field(default=None, description="folder with the sample images; default ../shared/data")
     connections: int = Field(default=32, ge=1, le=128, description="parallel keep-alive connections to lakeFS")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="compute threads")
@@ -61,6 +67,10 @@ class Settings(BaseSettings):
         if not settings.lakefs_access_key_id:
             settings.lakefs_access_key_id = secret.get("access_key_id", "")
             settings.lakefs_secret_access_key = SecretStr(secret.get("secret_access_key", ""))
+        if not settings.s3_access_key_id:
+            s3 = _read_json(settings.home / S3_SECRET_FILE)
+            settings.s3_access_key_id = s3.get("access_key_id", "")
+            settings.s3_secret_access_key = SecretStr(s3.get("secret_access_key", ""))
         settings.user = settings.user or _account()
         settings.samples = (settings.samples or settings.checkout.parent / "shared" / "data").resolve()
         return settings
