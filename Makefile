@@ -1,6 +1,7 @@
 # Every target first sets up .venv from requirements.lock. `make PYTHON=python3.12 up` picks another Python.
 PYTHON ?= python3
 VENV := .venv
+TEST_WORKERS ?= 2
 READY := $(VENV)/.ready
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 # hatchling builds the editable package: from the lock where it is locked, else in a build environment of its own
@@ -20,7 +21,8 @@ demo: $(READY)
 	$(VENV)/bin/lakegate demo $(if $(APPROVE),--approve $(APPROVE))
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m tests.engines.bindings
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 up down status: $(READY)
 	$(VENV)/bin/lakegate $@
@@ -30,7 +32,7 @@ lint: $(READY)
 	$(VENV)/bin/mypy
 
 bench: $(READY)
-	$(VENV)/bin/python -m tests.bench
+	$(VENV)/bin/python -m tests.bench$(if $(BENCH),_$(BENCH))
 
 lock: $(VENV)/bin/uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \

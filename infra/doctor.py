@@ -15,6 +15,7 @@ import psutil
 from infra import lakefs_server, page_server, prefect_server, processes
 from infra.gpu import ask_gpus
 from infra.lakefs_binary import LAKEFS_VERSION, existing_binary
+from infra.triton_environment import check_platform, existing_environment
 from lakegate.errors import SetupProblem
 from lakegate.settings import Settings
 
@@ -52,6 +53,7 @@ def examine(settings: Settings) -> list[Check]:
         check_port(settings.home, prefect_server.NAME, settings.prefect_port, "LAKEGATE_PREFECT_PORT"),
         check_port(settings.home, page_server.NAME, settings.reports_port, "LAKEGATE_REPORTS_PORT"),
         check_samples(settings.samples),
+        check_triton(),
         check_chromium(),
         check_gpu(),
     ]
@@ -150,6 +152,18 @@ def check_samples(samples: Path | None) -> Check:
     return Check("sample images", "note", f"{samples} is absent or has no bccd/", advice)
 
 
+def check_triton() -> Check:
+    """Say whether models can be served here, and whether tritonserver is here already."""
+    try:
+        check_platform()
+    except SetupProblem as problem:
+        return Check("tritonserver", "note", str(problem), "releases work without; they say that they were not served")
+    environment = existing_environment()
+    if environment:
+        return Check("tritonserver", "ok", str(environment.program))
+    return Check("tritonserver", "ok", "none yet; `lakegate up` fetches it, once, 53 MB (LAKEGATE_TRITON=no leaves it out)")
+
+
 def check_chromium() -> Check:
     """Look for a Chromium, which only tests of pages use."""
     path = find_chromium()
@@ -170,6 +184,7 @@ def check_gpu() -> Check:
         return Check("GPU", "ok", answer.words)
     advice = {
         "no library": f"training runs on the CPU ({platform.machine()}); for a GPU install NVIDIA's driver",
-        "no device": "run `nvidia-smi`; a container must be started with the GPU; after a driver update restart",
+        "error": "run `nvidia-smi`; after a driver update restart the machine; until then `lakegate worker` refuses",
+        "no device": "run `nvidia-smi`; a container must be started with the GPU",
     }[answer.state]
     return Check("GPU", "note", answer.words, advice)

@@ -17,6 +17,8 @@ NAME = "lakefs"
 SERVER_SECRET_FILE = "secrets/lakefs_server.json"
 START_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 15.0
+NO_PREFECT = {"LAKEFSACTION_PREFECT_API_URL": "", "LAKEFSACTION_PREFECT_AUTH": ""}
+"""A hook that names an absent variable does not run at all (lakeFS 1.86); with an empty one it can say what is missing."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class LakefsKeys:
 def start_lakefs(home: Path, binary: Path, port: int = 0, action_environment: Mapping[str, str] | None = None) -> str:
     """Start lakeFS with its state below ``home`` unless it runs already; return its endpoint, ``http://127.0.0.1:<port>``.
 
-    ``action_environment`` (names begin with ``LAKEFSACTION_``) is what action files may read; no secret belongs there.
+    ``action_environment`` (names begin with ``LAKEFSACTION_``) is what action files may read. Whoever may commit an action
+    file can print it: nothing belongs there that these people must not know.
 
     Raises:
         SetupProblem: the port is taken, the server does not come up, or it does not accept the key of ``home``.
@@ -42,7 +45,7 @@ def start_lakefs(home: Path, binary: Path, port: int = 0, action_environment: Ma
     port = processes.choose_port(home, NAME, port, "LAKEGATE_LAKEFS_PORT")
     keys = ensure_keys(home)
     config = write_config(home, port, keys)
-    environment = processes.service_environment(home, action_environment or {})
+    environment = processes.service_environment(home, {**NO_PREFECT, **(action_environment or {})})
     record = processes.start(home, NAME, [str(binary), "--config", str(config), "run"], environment, port)
     processes.wait_for(record, home, lambda: answers(port), START_TIMEOUT_S)
     _check_key(home, port, keys)

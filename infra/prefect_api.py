@@ -1,7 +1,7 @@
 """The few calls to a Prefect server's REST API that set a machine up, without importing Prefect (which takes seconds)."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -9,6 +9,7 @@ from urllib3 import Retry
 
 from lakegate.errors import SetupProblem
 
+PAGE = 200
 BUSY = Retry(
     total=8,
     connect=0,
@@ -36,12 +37,29 @@ class PrefectApi:
         answer = self._call("GET", path, None)
         return None if answer.status_code == HTTPStatus.NOT_FOUND else answer.json()
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: Any) -> Any:
         """Send ``body``; return the JSON answer, or None if the thing exists already."""
         answer = self._call("POST", path, body)
         return None if answer.status_code == HTTPStatus.CONFLICT else answer.json()
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> requests.Response:
+    def every(self, path: str, body: dict[str, Any]) -> list[Any]:
+        """Return all that a ``…/filter`` path finds, page by page."""
+        rows: list[Any] = []
+        while page := self.post(path, {**body, "limit": PAGE, "offset": len(rows)}):
+            rows += page
+            if len(page) < PAGE:
+                break
+        return rows
+
+    def change(self, method: Literal["PUT", "PATCH"], path: str, body: Any) -> None:
+        """Replace or change the thing at ``path``; one that is gone meanwhile is no error."""
+        self._call(method, path, body)
+
+    def delete(self, path: str) -> None:
+        """Remove the thing at ``path``; one that is gone already is no error."""
+        self._call("DELETE", path, None)
+
+    def _call(self, method: str, path: str, body: Any) -> requests.Response:
         try:
             answer = self._session.request(method, f"{self.url}/{path}", json=body, timeout=30)
         except requests.RequestException as error:

@@ -1,5 +1,6 @@
 """Long-lived processes of one machine: started detached, recognised again by a pid file, stopped with all they started."""
 
+import ctypes
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ MARK = "LAKEGATE_SERVICE_OF"
 NAME_MARK = "LAKEGATE_SERVICE"
 """Environment variable with the name of the service, carried likewise."""
 
+PR_SET_PDEATHSIG = 1
 STOP_GRACE_S = 10.0
 PORT_RELEASE_S = 3.0
 LOCALHOST = "127.0.0.1"
@@ -55,8 +57,12 @@ def service_environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, MARK: str(home), **extra}
 
 
-def start(home: Path, name: str, command: Sequence[str], environment: Mapping[str, str], port: int = 0) -> ProcessRecord:
+def start(
+    home: Path, name: str, command: Sequence[str], environment: Mapping[str, str], port: int = 0, *, is_bound: bool = False
+) -> ProcessRecord:
     """Start ``command`` in a session of its own, its output appended to the log, and write its pid file.
+
+    ``is_bound``: it gets SIGTERM from the kernel when the thread that calls this ends, however it ends.
 
     Raises:
         SetupProblem: the program cannot be executed.
@@ -73,12 +79,25 @@ def start(home: Path, name: str, command: Sequence[str], environment: Mapping[st
                 env={**environment, NAME_MARK: name},
                 cwd=home,
                 start_new_session=True,
+                preexec_fn=_end_with(os.getpid()) if is_bound else None,
             )
     except OSError as error:
         raise SetupProblem(f"{name}: cannot start {command[0]}: {error.strerror}; run `lakegate doctor`") from error
     record = ProcessRecord(name, process.pid, psutil.Process(process.pid).create_time(), port)
     write_private(run_dir(home) / f"{name}.json", json.dumps(asdict(record)))
     return record
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """Return what a new process does first: ask the kernel for SIGTERM at its parent's end, which may have come already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 def write_private(path: Path, text: str) -> None:

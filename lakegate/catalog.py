@@ -59,7 +59,7 @@ def load_dataset(settings: Settings, name: str) -> DatasetDeclaration:
         raise UnknownName(
             f"no dataset '{name}': {path} does not exist{nearest(name, known)}; make it with `lakegate data init {name}`"
         )
-    return parse_dataset(name, _read_text(path), str(path))
+    return parse_dataset(name, read_text(path), str(path))
 
 
 def parse_dataset(name: str, text: str, where: str = "dataset.toml") -> DatasetDeclaration:
@@ -75,7 +75,7 @@ def load_model(settings: Settings, name: str) -> ModelDeclaration:
         raise UnknownName(
             f"no model '{name}': {path} does not exist{nearest(name, known)}; make it with `lakegate model init {name}`"
         )
-    model = parse_model(name, _read_text(path), str(path))
+    model = parse_model(name, read_text(path), str(path))
     check_against_datasets(model, settings, str(path))
     return model
 
@@ -118,7 +118,8 @@ def check_against_datasets(model: ModelDeclaration, settings: Settings, where: s
             )
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a declaration; raises ``BadDeclaration`` where it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -135,11 +136,12 @@ def _parse(kind: type[Declaration], name: str, text: str, where: str) -> Declara
     try:
         return kind.model_validate({**content, "name": name})
     except ValidationError as error:
-        problems = "; ".join(_describe(kind, item) for item in error.errors(include_url=False))
+        problems = "; ".join(describe_problem(kind, item) for item in error.errors(include_url=False))
         raise BadDeclaration(f"{where}: {problems}") from error
 
 
-def _describe(kind: type[BaseModel], problem: Any) -> str:
+def describe_problem(kind: type[BaseModel], problem: Any) -> str:
+    """Say in words what one of pydantic's errors means for a declaration, with the nearest valid word."""
     location = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
         keys = _keys_at(kind, location[:-1])

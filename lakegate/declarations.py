@@ -6,13 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.compute_capability import check_demand
+from lakegate.cron import check_cron
 from lakegate.errors import BadDeclaration, nearest
 from lakegate.gate_rules import BUILT_IN_CELLS, Rule, parse_rule
 from lakegate.slices import labels_named, parse_predicate
 
 Task = Literal["classification", "detection", "segmentation", "keypoints"]
 Flip = Literal["horizontal", "vertical", "diagonal"]
+Precision = Literal["fp32", "fp16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
+COMPUTE_CAPABILITY = re.compile(r"[1-9]\d?\.\d")
 SLICE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -163,12 +167,27 @@ class ResourcesTable(Strict):
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
 
+    @field_validator("compute_capability", mode="before")
+    @classmethod
+    def _is_demand(cls, demand: object) -> object:
+        return check_demand(demand)
+
 
 class EngineTable(Strict):
-    """One engine that is demanded before production."""
+    """One engine that is demanded before production. Limits that are not set are those usual for the precision."""
 
     compute_capability: str
-    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp16"
+    precision: Precision = "fp16"
+    max_score_error: float | None = Field(default=None, gt=0)
+    max_box_error_px: float | None = Field(default=None, gt=0)
+    min_agreement: Share | None = None
+
+    @field_validator("compute_capability")
+    @classmethod
+    def _is_capability(cls, text: str) -> str:
+        if not COMPUTE_CAPABILITY.fullmatch(text):
+            raise ValueError(f"'{text}': an engine is for one compute capability, written as \"8.6\"")
+        return text
 
 
 class ExportTable(Strict):
@@ -185,6 +204,15 @@ class ExportTable(Strict):
             raise ValueError(f"batch = {list(batch)}: expected 1 <= min <= opt <= max")
         return batch
 
+    @field_validator("engines")
+    @classmethod
+    def _engines_differ(cls, engines: tuple[EngineTable, ...]) -> tuple[EngineTable, ...]:
+        names = [f"{item.precision} for {item.compute_capability}" for item in engines]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"an engine stands twice: {', '.join(twice)}")
+        return engines
+
 
 class OperatingTable(Strict):
     """How predictions are cut where the model is deployed."""
@@ -195,15 +223,30 @@ class OperatingTable(Strict):
 
 
 class ScheduleTable(Strict):
-    """``retrain`` is a cron line, or empty."""
+    """What starts a release by itself: a new version of a dataset of ``[data] train``, and ``retrain``, a cron line (UTC)."""
 
+    on_new_version: bool = True
     retrain: str = ""
+
+    @field_validator("retrain")
+    @classmethod
+    def _is_cron(cls, line: str) -> str:
+        try:
+            return check_cron(line) if line.strip() else ""
+        except BadDeclaration as error:
+            raise ValueError(str(error)) from error
 
 
 class MonitoringTable(Strict):
     """Which share of the requests in production is kept for monitoring."""
 
     sampling_ratio: Share = 0.05
+
+
+class ServingTable(Strict):
+    """``accept_interface_change``: why clients may meet other names, shapes, types or labels than now; empty refuses that."""
+
+    accept_interface_change: str = ""
 
 
 class ModelDeclaration(Strict):
@@ -220,6 +263,7 @@ class ModelDeclaration(Strict):
     gate: dict[str, float] = Field(default_factory=dict)
     schedule: ScheduleTable = ScheduleTable()
     monitoring: MonitoringTable = MonitoringTable()
+    serving: ServingTable = ServingTable()
 
     @field_validator("gate")
     @classmethod

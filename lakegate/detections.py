@@ -1,5 +1,6 @@
 """The one post-processing: from raw boxes and scores of the network to objects in pixels of the original image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,15 @@ def postprocessing_digest(
 POSTPROCESSING_DIGEST = postprocessing_digest()
 
 
+@dataclass(frozen=True)
+class FoundObject:
+    """One detection above the operating threshold; the box is x1, y1, x2, y2 in pixels of the image that came in."""
+
+    label: str
+    score: float
+    box_xyxy_px: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Detections:
     """Found objects of one image, by descending score.
@@ -71,6 +81,11 @@ class Detections:
         """Keep the objects with a score of at least ``score``."""
         kept = self.scores >= score
         return Detections(self.boxes_xyxy_px[kept], self.scores[kept], self.labels[kept])
+
+    def named(self, labels: Sequence[str]) -> list[FoundObject]:
+        """Return the objects with their labels' names; ``labels`` in class order."""
+        rows = zip(self.labels.tolist(), self.scores.tolist(), self.boxes_xyxy_px.tolist(), strict=True)
+        return [FoundObject(labels[label], score, (box[0], box[1], box[2], box[3])) for label, score, box in rows]
 
 
 def decode(

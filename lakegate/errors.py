@@ -85,6 +85,10 @@ class ParityFailed(LakegateError):
     """The exported model does not compute what the trained one computes."""
 
 
+class EngineNotBuilt(LakegateError):
+    """No engine came out that computes what ``model.onnx`` computes."""
+
+
 class UnsafeModelFile(BadInput):
     """A model file holds more than tensors; it was not unpickled."""
 
@@ -107,6 +111,16 @@ class GateFailed(RegistryError):
 
 class NotApproved(RegistryError):
     """No valid approval is bound to the evidence as it is now."""
+
+
+class ServingError(LakegateError):
+    """A Triton server does not serve what it should, or its answer is not one of the served contract."""
+
+
+class ServerBusy(ServingError):
+    """The server refused a request because its queue is full; the request was not run and may be sent again."""
+
+    is_transient = True
 
 
 class SetupProblem(LakegateError):

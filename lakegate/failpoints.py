@@ -7,7 +7,9 @@ from typing import Literal, get_args
 from lakegate.errors import BadInput, nearest
 
 VARIABLE = "LAKEGATE_FAILPOINT"
-Failpoint = Literal["uploading", "committed", "attested", "merged", "tagged"]
+Publishing = Literal["uploading", "committed", "attested", "merged", "tagged"]
+Serving = Literal["served-aside", "served-filled", "served-loaded", "served-tested", "served-switched"]
+Failpoint = Literal[Publishing, Serving]
 
 
 def reach(name: Failpoint) -> None:

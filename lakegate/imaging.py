@@ -100,6 +100,22 @@ def decode_image(data: bytes) -> ByteArray:
         raise BadImage(f"not a whole image ({error}); deliver the image again") from error
 
 
+def encoded_size_px(data: bytes) -> tuple[int, int]:
+    """Return (height, width) of an image file from its first bytes, without decoding the pixels.
+
+    Raises:
+        BadImage: not an image.
+    """
+    try:
+        if data.startswith(_JPEG_START):
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            return int(height), int(width)
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadImage(f"not a whole image ({error}); deliver the image again") from error
+
+
 def resize(image_HWC: ByteArray, input_px: tuple[int, int]) -> tuple[ByteArray, Scale]:
     """Resize to ``input_px`` (height, width) without keeping the aspect: area average to shrink, linear to enlarge.
 

@@ -22,5 +22,11 @@ def save_page(settings: Settings, name: str, html: str) -> Page:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(html)
     aside.replace(path)
+    return page_of(settings, name)
+
+
+def page_of(settings: Settings, name: str) -> Page:
+    """Return where the page ``<home>/reports/<name>`` lies and opens; it need not be there."""
+    path = settings.reports_dir / name
     url = f"{settings.reports_url.rstrip('/')}/{name}" if settings.reports_url else path.as_uri()
     return Page(path, url)

@@ -15,6 +15,9 @@ STACK_FILE = "stack.json"
 LAKEFS_SECRET_FILE = "secrets/lakefs.json"
 S3_SECRET_FILE = "secrets/s3.json"
 SIGNING_KEY_FILE = "secrets/publisher.ed25519"
+TRITON_ADDRESSES = ("triton_staging_http", "triton_staging_grpc", "triton_production_http", "triton_production_grpc")
+ADDRESSES = ("lakefs_endpoint", "prefect_api_url", "reports_url", *TRITON_ADDRESSES)
+"""Settings that ``stack.json`` fills where the environment says nothing."""
 
 
 def find_checkout(start: Path | None = None) -> Path:
@@ -47,10 +50,17 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_access_key_id: str = ""
     s3_secret_access_key: SecretStr = SecretStr("")
+    triton: bool = Field(default=True, description="whether `lakegate up` starts the two Triton servers")
+    triton_staging_http: str = Field(default="", description="http://host:port of the staging server; empty: there is none")
+    triton_staging_grpc: str = Field(default="", description="host:port of the staging server")
+    triton_production_http: str = Field(default="", description="http://host:port of the production server")
+    triton_production_grpc: str = Field(default="", description="host:port of the production server")
     samples: Path | None = Field(default=None, description="folder with the sample images; default ../shared/data")
     connections: int = Field(default=32, ge=1, le=128, description="parallel keep-alive connections to lakeFS")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="compute threads")
     allow_dirty_release: bool = Field(default=False, description="for trials; the release then says 'not committed'")
+    pool: str = Field(default="", description="work pool that this process works for; set by its worker")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where trainings compute; auto: by the pool")
     wandb_mode: Literal["auto", "offline", "online", "disabled"] = "auto"
 
     @classmethod
@@ -61,9 +71,8 @@ class Settings(BaseSettings):
         settings.home = (settings.checkout / settings.home).resolve()
         stack = _read_json(settings.home / STACK_FILE)
         secret = _read_json(settings.home / LAKEFS_SECRET_FILE)
-        settings.lakefs_endpoint = settings.lakefs_endpoint or stack.get("lakefs_endpoint", "")
-        settings.prefect_api_url = settings.prefect_api_url or stack.get("prefect_api_url", "")
-        settings.reports_url = settings.reports_url or stack.get("reports_url", "")
+        for name in ADDRESSES:
+            setattr(settings, name, getattr(settings, name) or stack.get(name, ""))
         if not settings.lakefs_access_key_id:
             settings.lakefs_access_key_id = secret.get("access_key_id", "")
             settings.lakefs_secret_access_key = SecretStr(secret.get("secret_access_key", ""))

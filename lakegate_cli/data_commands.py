@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from infra.release_triggers import apply_release_triggers
 from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
 from lakegate.lake.client import LakeClient
@@ -76,6 +77,8 @@ def publish(
         "requested_by": settings.user,
     }
     with shown_progress(as_json) as say:
+        if settings.prefect_api_url and not local:
+            apply_release_triggers(settings, say, remove=False)  # models that were declared after `lakegate up`
         run = run_flow(settings, "publish-dataset/cpu", parameters, local, say)
     entry = next(row for row in version_rows(Settings.load(), dataset) if row["version"] == version)
     page = f"{settings.reports_url or settings.reports_dir}/{dataset}/validation-{version}.html"

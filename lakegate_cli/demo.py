@@ -7,20 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.release_triggers import apply_release_triggers
 from lakegate.demo_export import DemoExports, make_demo_exports
 from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import comparison, release
+from lakegate.lifecycle.release_page import release_page_url
+from lakegate.lifecycle.watch import newest_report
 from lakegate.registry import releases
+from lakegate.registry.decisions import DecisionWords
 from lakegate.registry.store import EVIDENCE, REPOSITORY
 from lakegate.settings import Settings
-from lakegate_cli.approvals import decide
+from lakegate_cli.approvals import DEMO_APPROVER, decide, demo_code
 from lakegate_cli.data_commands import version_rows
-from lakegate_cli.flow_runs import FlowRunFailed, run_flow
+from lakegate_cli.demo_traffic import ask_production
+from lakegate_cli.event_runs import release_runs, start_release, training_is_over, wait_for_event_run
+from lakegate_cli.flow_runs import FlowRunFailed, follow_release, follow_run, run_flow
 
 Approve = Literal["demo", "manual"]
 Say = Callable[[str], None]
-DEMO_APPROVER = "demo-approver"
 WAIT_POLL_S = 2.0
 
 
@@ -55,6 +60,8 @@ class Demo:
         self.say = say
         self.exports: DemoExports = make_demo_exports(settings)
         self._judged_key: str | None = None
+        self._is_new: dict[str, bool] = {}  # by version: this demo made the tag
+        self._release_run = ""
         self.result = DemoResult(images=self.exports.words)
 
     @property
@@ -68,6 +75,8 @@ class Demo:
             self._first_release()
             self._second_release()
             self._stage("roll back to release 1 and forward again", self._roll_back_and_forward)
+            self._stage("ask production for predictions", lambda: ask_production(self.settings, self.name, "v2"))
+            self._stage("watch production", self._watch)
         except FlowRunFailed as error:
             self.result.sentence = str(error)
         finally:
@@ -102,6 +111,8 @@ class Demo:
         return run.state
 
     def _publish(self, version: str, message: str) -> str:
+        apply_release_triggers(self.settings, self.say, remove=False)  # also where the model was declared after `up`
+        self._is_new[version] = version not in self._tags()
         self._flow(
             "publish-dataset/cpu",
             {
@@ -114,6 +125,9 @@ class Demo:
         )
         row = next(row for row in version_rows(self.settings, self.name) if row["version"] == version)
         return f"{self.name}@{version}: {row['samples']} samples, commit {row['commit']}"
+
+    def _tags(self) -> dict[str, str]:
+        return self.client.tags(self.name) if self.name in self.client.repositories() else {}
 
     def _diff(self) -> str:
         from lakegate.lake.diff import diff_versions
@@ -137,22 +151,39 @@ class Demo:
         if self._is_released(number):
             self._stage(f"release {number}", lambda: "found: released by an earlier demo")
             return
-        training = {"model": self.name, "versions": [reference], "requested_by": self.settings.user}
-        self._stage(f"train on {version}", lambda: self._train(training, reference))
-        wanted = {"model": self.name, "version": reference, "requested_by": self.settings.user}
-        self._stage(f"export, compare, stage release {number}", lambda: self._propose(wanted))
+        self._stage(f"start release {number} by the tag {version}", lambda: self._start(version))
+        self._stage(f"train on {version}", lambda: self._train(reference))
+        self._stage(f"export, compare, stage release {number}", lambda: self._propose(reference))
         self._stage(f"approve release {number}", lambda: self._approve(reason))
 
-    def _train(self, parameters: dict[str, Any], reference: str) -> str:
-        self._flow("train-model/cpu", parameters)
+    def _start(self, version: str) -> str:
+        """Find the release that the tag started; one that an earlier demo left unfinished is gone on with, or started again."""
+        reference = f"{self.name}@{version}"
+        if self._is_new[version]:
+            started = wait_for_event_run(self.settings, self.name, reference)
+            words = f"started by the event of the tag {version}, automation '{started.automation}'"
+        else:
+            going_on = [run for run in release_runs(self.settings, self.name, reference) if run.is_under_way]
+            started = going_on[0] if going_on else start_release(self.settings, self.name, reference)
+            words = "found: an earlier demo left it" if going_on else "by hand: the event of this tag came in an earlier demo"
+        self._release_run = started.id
+        url = f"{self.settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{started.id}"
+        self.result.look_at[f"Prefect run: release-model on {version}"] = url
+        self.say(f"   {url}")
+        return words
+
+    def _train(self, reference: str) -> str:
+        over = training_is_over(self._release_run)
+        followed = follow_run(self.settings, self._release_run, self.say, from_start=True, until=over)
+        self._release_run = follow_release(self.settings, followed, self.say).id
         plan = release.plan_release(self.client, self.settings, self.name, reference, None)
         return f"run {plan.training.run_id} on {reference}"
 
-    def _propose(self, parameters: dict[str, Any]) -> str:
+    def _propose(self, reference: str) -> str:
         try:
-            self._flow("release-model/control", parameters)
+            follow_run(self.settings, self._release_run, self.say)
         finally:
-            self._judged_key = self._comparison_under_way(parameters["version"])
+            self._judged_key = self._comparison_under_way(reference)
         request = releases.open_request(self.client, self.name)
         return f"{request.verdict}: {request.verdict_sentence}"
 
@@ -160,13 +191,18 @@ class Demo:
         request = releases.open_request(self.client, self.name)
         if self.approve == "manual":
             return self._wait_for_person(request.release)
-        self.say(f"   the demo plays the approver '{DEMO_APPROVER}' (unauthenticated); `make demo APPROVE=manual` waits")
-        return decide(self.settings, self.name, "approve", DEMO_APPROVER, reason, self.say)
+        self.say(
+            f"   the demo plays the approver '{DEMO_APPROVER}' and makes the one-time code itself, from a secret that only a "
+            "person's phone should hold; `make demo APPROVE=manual` waits for you"
+        )
+        words = DecisionWords("approve", DEMO_APPROVER, reason, demo_code(self.settings, self.name))
+        return decide(self.settings, self.name, words, self.say)
 
     def _wait_for_person(self, number: int) -> str:
         self.say(
-            f"   waiting for you: lakegate model approve {self.name} --by NAME --reason TEXT "
-            f"(NAME other than {self.settings.user}), or the form of the suspended run in the Prefect UI"
+            f"   waiting for you: lakegate model approve {self.name} --by NAME --reason TEXT, or the form of the suspended "
+            f"run in the Prefect UI (NAME other than {self.settings.user}, named in deployments/roles.toml, and enrolled "
+            "with `lakegate approver add NAME`)"
         )
         while not self._is_released(number):
             decision = releases.find_decision(self.client, releases.open_request(self.client, self.name))
@@ -181,6 +217,13 @@ class Demo:
             self._flow("roll-back-model/control", parameters)
         standing = releases.in_production(self.client, self.name)
         return f"release {standing.number if standing else 'none'} is in production again"
+
+    def _watch(self) -> str:
+        parameters = {"model": self.name, "window_days": 1}
+        self._flow("watch-production/cpu", parameters)
+        report = newest_report(self.client, self.settings, self.name)
+        self.result.look_at["drift report"] = report.page.url
+        return f"{report.facts.outcome.upper()}: {report.facts.sentence}"
 
     def _read_verdict(self) -> None:
         stored = self._newest_comparison()
@@ -214,6 +257,11 @@ class Demo:
         for version in ("v1", "v2"):
             name = f"validation of {self.name}@{version}"
             self.result.look_at[name] = f"{self.settings.reports_url}/{self.name}/validation-{version}.html"
+        for number in (1, 2):
+            if self._is_released(number):
+                request = releases.read_release(self.client, self.name, number).request
+                self.result.look_at[f"page of release {number}"] = release_page_url(self.settings, request)
+        self.result.look_at["Triton in production"] = self.settings.triton_production_http or "none on this machine"
         self.result.look_at["lakeFS branch"] = f"lakefs://{self.name}/main ({self.settings.lakefs_endpoint})"
         self.result.look_at["W&B folder"] = str(self.settings.home / "wandb")
         standing = releases.in_production(self.client, self.name) if self._is_released(1) else None

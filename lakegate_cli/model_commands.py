@@ -1,7 +1,7 @@
 """``lakegate model …`` and ``lakegate predict``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,20 +9,24 @@ from lakegate.catalog import load_model, model_names
 from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
 from lakegate.registry import releases, runs
+from lakegate.registry.decisions import Choice, DecisionWords
 from lakegate.settings import Settings
-from lakegate_cli.approvals import decide
+from lakegate_cli.approvals import decide, with_code
 from lakegate_cli.data_commands import LocalOption
-from lakegate_cli.flow_runs import FinishedRun, run_flow
+from lakegate_cli.flow_runs import FinishedRun, follow_release, pool_for, run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from lakegate.registry.loading import FoundObject
+    from lakegate.detections import FoundObject
 
 app = typer.Typer(no_args_is_help=True)
 VersionsOption = Annotated[list[str] | None, typer.Option("--version", help="dataset@tag; may be given several times.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=-1, help="-1: the seed of model.toml.")]
-ByOption = Annotated[str, typer.Option("--by", help="Your name; a claim, shown as unauthenticated.")]
+ByOption = Annotated[str, typer.Option("--by", help="Your name as deployments/roles.toml has it; default: your account.")]
+CodeOption = Annotated[
+    str, typer.Option("--code", help="One-time code of your authenticator app; asked for, hidden, when absent.")
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept with the release.")]
 
 
@@ -56,7 +60,7 @@ def train(
 ) -> None:
     """Train on attested versions; the same inputs are trained once."""
     settings = Settings.load()
-    load_model(settings, model)
+    declaration = load_model(settings, model)
     parameters = {
         "model": model,
         "versions": version or [],
@@ -65,7 +69,8 @@ def train(
         "requested_by": settings.user,
     }
     before = _known_runs(settings, model)
-    finished = _run("train-model/cpu", parameters, local, as_json)
+    pool = "cpu" if local else pool_for(settings, declaration)
+    finished = _run(f"train-model/{pool}", parameters, local, as_json)
     new = [run for run in _known_runs(settings, model) if run not in before]
     if as_json:
         print_json({"model": model, "runs": new or before, "new": bool(new), "flow_run": finished.url})
@@ -127,43 +132,46 @@ def release(
         name = split_reference(declaration.data.train[0])[0]
         version = newest_attested(LakeClient(settings), settings, name).reference
     parameters = {"model": model, "version": version, "seed": seed, "requested_by": settings.user}
-    finished = _run("release-model/control", parameters, local, as_json)
+    with shown_progress(as_json) as say:
+        finished = follow_release(settings, run_flow(settings, "release-model/control", parameters, local, say), say)
     status = status_of(settings, model)
-    page = _matrix_page(settings, model)
+    page = _release_page(settings, model)
     if as_json:
         print_json({**status, "page": page, "flow_run": finished.url, "state": finished.state})
     else:
-        console().print(f"regression matrix: {page}")
+        console().print(f"release page: {page}")
         console().print(status["sentence"], markup=False)
 
 
-def _matrix_page(settings: Settings, model: str) -> str:
-    """Return where the matrix of what is in staging opens."""
-    from lakegate.lifecycle.comparison import find_comparison
+def _release_page(settings: Settings, model: str) -> str:
+    """Return where the page of what is in staging opens."""
+    from lakegate.lifecycle.release_page import release_page_url
 
-    client = LakeClient(settings)
-    stored = find_comparison(client, releases.open_request(client, model).comparison)
-    return "" if stored is None else f"{settings.reports_url or settings.reports_dir}/{stored.page_name}"
+    return release_page_url(settings, releases.open_request(LakeClient(settings), model))
 
 
 @app.command("approve")
-def approve(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def approve(
+    model: str, by: ByOption = "", code: CodeOption = "", reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Approve what is in staging; it goes into production. Author and approver must differ."""
-    _decide(model, "approve", by, reason, as_json)
+    _decide(model, "approve", by, code, reason, as_json)
 
 
 @app.command("reject")
-def reject(model: str, by: ByOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def reject(
+    model: str, by: ByOption = "", code: CodeOption = "", reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Reject what is in staging; production stays as it is."""
-    _decide(model, "reject", by, reason, as_json)
+    _decide(model, "reject", by, code, reason, as_json)
 
 
-def _decide(model: str, decision: str, by: str, reason: str, as_json: bool) -> None:
+def _decide(model: str, decision: Choice, by: str, code: str, reason: str, as_json: bool) -> None:
     settings = Settings.load()
     load_model(settings, model)
+    words = with_code(settings, model, DecisionWords(decision, by or settings.user, reason, code))
     with shown_progress(as_json) as say:
-        word: Literal["approve", "reject"] = "approve" if decision == "approve" else "reject"
-        sentence = decide(settings, model, word, by or settings.user, reason, say)
+        sentence = decide(settings, model, words, say)
     if as_json:
         print_json({**status_of(settings, model), "decision": sentence})
     else:

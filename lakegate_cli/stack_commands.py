@@ -1,4 +1,4 @@
-"""The commands that start, stop and look at the services of this machine: ``up``, ``down``, ``status``, ``doctor``."""
+"""The commands for the services of this machine: ``up``, ``worker``, ``down``, ``status``, ``doctor``."""
 
 import json
 from collections.abc import Sequence
@@ -12,14 +12,15 @@ from infra.stack import ServiceStatus
 from infra.stack import down as stop_stack
 from infra.stack import status as look_at_stack
 from infra.stack import up as start_stack
+from infra.worker_supervisor import supervise
 from lakegate.settings import Settings
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of lines for people.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the four commands to ``app``."""
-    for command in (up, down, status, doctor):
+    """Add the commands to ``app``."""
+    for command in (up, worker, down, status, doctor):
         app.command()(command)
 
 
@@ -27,6 +28,13 @@ def up(as_json: JsonFlag = False) -> None:
     """Start lakeFS, Prefect and the workers; start again what died; leave alone what runs."""
     services = start_stack(Settings.load(), lambda line: typer.echo(line, err=as_json))
     _print_services(services, as_json)
+
+
+def worker(
+    only_cpu: Annotated[bool, typer.Option("--cpu", help="Work without the GPUs that this machine has.")] = False,
+) -> None:
+    """Run this machine's workers until ^C: one on each GPU in its pool gpu-ccXX, or one in the pool cpu without a GPU."""
+    supervise(Settings.load(), typer.echo, only_cpu=only_cpu)
 
 
 def down(as_json: JsonFlag = False) -> None:

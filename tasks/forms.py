@@ -3,7 +3,9 @@
 from typing import Literal
 
 from prefect.input import RunInput
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from lakegate.registry.decisions import DecisionWords
 
 
 class TrainingOverrides(BaseModel):
@@ -21,6 +23,20 @@ class TrainingOverrides(BaseModel):
 class ApprovalForm(RunInput):
     """The decision on a release; it is bound to the evidence that the run's release page shows."""
 
-    decision: Literal["approve", "reject"] = Field(description="Approve puts the candidate into production.")
-    approver: str = Field(description="Your name. Author and approver must differ. Shown as unauthenticated.")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # an error must not show the code
+
+    decision: Literal["approve", "reject"] = Field(
+        description="approve: the candidate goes into production. reject: production stays as it is."
+    )
+    approver: str = Field(
+        description="Your name as deployments/roles.toml has it. Who asked for the release cannot decide on it."
+    )
+    code: SecretStr = Field(
+        description="The 6 digits that your authenticator app shows now. Each code counts once. "
+        "No app yet? Who runs the stack enrols you with `lakegate approver add NAME`."
+    )
     reason: str = Field(description="Why, in a sentence; kept with the release.")
+
+    def words(self, given_at_s: float) -> DecisionWords:
+        """Return what was given, with the UNIX time at which it was sent."""
+        return DecisionWords(self.decision, self.approver, self.reason, self.code.get_secret_value(), given_at_s)

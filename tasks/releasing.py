@@ -3,11 +3,11 @@
 from prefect import get_run_logger, runtime
 
 from lakegate.lake.client import LakeClient
-from lakegate.lifecycle import release
+from lakegate.lifecycle import release, serving
 from lakegate.lifecycle.release import ReleasePlan
-from lakegate.registry import releases
-from lakegate.registry.documents import ReleaseRequest
-from tasks.artifacts import artifact_key, show_text
+from lakegate.lifecycle.release_page import release_page_url, release_words
+from lakegate.registry.documents import EngineOutcome, ReleaseRequest
+from tasks.artifacts import artifact_key, show_link, show_text
 from tasks.running import settings_for, step
 
 
@@ -17,7 +17,13 @@ def plan_release(model: str, version: str, seed: int, requested_by: str) -> Rele
     settings = settings_for(requested_by)
     chosen_seed = None if seed < 0 else seed
     flow_run = str(runtime.flow_run.id or "")
-    return release.plan_release(LakeClient(settings), settings, model, version, chosen_seed, flow_run)
+    return release.plan_release(LakeClient(settings), settings, model, version, chosen_seed, flow_run, requested_by)
+
+
+def say(sentence: str) -> str:
+    """Put a sentence into the log of the run; return it as the run's end."""
+    get_run_logger().info(sentence)
+    return sentence
 
 
 @step
@@ -34,17 +40,19 @@ def is_compared(plan: ReleasePlan) -> bool:
 
 
 @step
-def propose(plan: ReleasePlan) -> ReleaseRequest:
-    """Put a candidate whose gate passed into staging."""
+def propose(plan: ReleasePlan, engines: tuple[EngineOutcome, ...]) -> ReleaseRequest:
+    """Put a candidate whose gate passed into staging: served, tested, with its release page."""
     settings = settings_for(plan.requested_by)
-    request = release.propose(LakeClient(settings), settings, plan)
-    show_text(artifact_key("release", plan.model), release.request_markdown(request))
+    request = release.propose(LakeClient(settings), settings, plan, engines)
+    page = release_page_url(settings, request)
+    show_link(artifact_key("release-page", plan.model), page, f"Release page: {request.model} release {request.release}")
+    show_text(artifact_key("release", plan.model), release_words(request, page))
     return request
 
 
 @step
 def finish(request: ReleaseRequest) -> str:
-    """Promote what was approved; say what happened."""
+    """Serve and promote what was approved; say what happened."""
     sentence = release.finish(LakeClient(settings_for("")), request)
     get_run_logger().info(sentence)
     return sentence
@@ -52,7 +60,9 @@ def finish(request: ReleaseRequest) -> str:
 
 @step
 def roll_back(model: str, number: int, requested_by: str) -> str:
-    """Write the pointer to another release."""
+    """Serve another release, test it there, and write the pointer to it."""
     settings = settings_for(requested_by)
-    pointer = releases.roll_back(LakeClient(settings), model, number, settings.user)
-    return f"{model}: release {pointer.release} is in production, after release {pointer.previous or 'none'}"
+    pointer, served = serving.roll_back(LakeClient(settings), settings, model, number, settings.user)
+    sentence = f"{model}: release {pointer.release} is in production, after release {pointer.previous or 'none'} ({served})"
+    get_run_logger().info(sentence)
+    return sentence

@@ -12,12 +12,16 @@ from infra.doctor import find_chromium
 from infra.gpu import ask_gpus
 from infra.lakefs_binary import find_or_build
 from infra.lakefs_server import start_lakefs, stop_lakefs
+from infra.prefect_api import PrefectApi
+from infra.prefect_server import start_prefect
+from infra.processes import stop
 from infra.publisher_key import ensure_publisher_key
 from infra.stack import write_stack_file
 from lakegate.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OTHER_STACK = ("LAKEGATE_PREFECT_API_URL", "LAKEGATE_REPORTS_URL")
+SLOW_FIRST = ("tests/test_readme.py", "tests/flows", "tests/serving", "tests/lifecycle", "tests/infra")
 SAMPLES_MISSING = "the sample images are absent: {} does not exist (set LAKEGATE_SAMPLES)"
 
 
@@ -33,6 +37,16 @@ def samples_dir() -> Path:
     if not (folder / "bccd").is_dir():
         pytest.skip(SAMPLES_MISSING.format(folder / "bccd"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
+    """A real Prefect server without workers on a free port; the tests bring flows of their own."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    try:
+        yield PrefectApi(start_prefect(home))
+    finally:
+        stop(home, "prefect")
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +80,12 @@ def lakefs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 def settings(lakefs_stack: Settings) -> Settings:
     """Settings that lead to the session's lakeFS server; a copy, so that a test may change it."""
     return lakefs_stack.model_copy()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays."""
+    ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
+    items.sort(key=lambda item: min((rank for name, rank in ranks.items() if item.nodeid.startswith(name)), default=99))
 
 
 def pytest_report_header() -> list[str]:

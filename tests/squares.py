@@ -33,6 +33,8 @@ batch_size = 4
 [export]
 batch = [1, 2, 2]
 parity_atol = 1e-3
+[schedule]
+on_new_version = {follows}
 [gate]
 {gate}
 """
@@ -49,13 +51,27 @@ def make_checkout(folder: Path, names: Collection[str] = ("squares",), on_bad_sa
 
 
 def declare_model(
-    checkout: Path, name: str, train: Collection[str], gate: str = "", evaluate: Collection[str] = (), epochs: int = 2
+    checkout: Path,
+    name: str,
+    train: Collection[str],
+    gate: str = "",
+    evaluate: Collection[str] = (),
+    epochs: int = 2,
+    follows: bool = False,
 ) -> None:
-    """Write ``models/<name>/model.toml``."""
+    """Write ``models/<name>/model.toml``; unless it ``follows``, a new version starts no release of it."""
     path = checkout / "models" / name / "model.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     quoted = [", ".join(f'"{item}"' for item in group) for group in (train, evaluate)]
-    path.write_text(MODEL_TOML.format(train=quoted[0], evaluate=quoted[1], gate=gate, epochs=epochs))
+    words = {"train": quoted[0], "evaluate": quoted[1], "gate": gate, "epochs": epochs, "follows": str(follows).lower()}
+    path.write_text(MODEL_TOML.format(**words))
+
+
+def declare_roles(checkout: Path, pool: Collection[str] = ("grace", "ada")) -> None:
+    """Write ``deployments/roles.toml``: ``pool`` may decide on every model; ada is also the author of most releases."""
+    path = checkout / "deployments" / "roles.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"[pool]\nmembers = [{', '.join(f'{name!r}' for name in pool)}]\n")
 
 
 def write_squares(folder: Path, numbers: Collection[int], unfinished: Collection[int] = (), seed: int = 0) -> Path:

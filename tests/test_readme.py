@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.conftest import CODE, Person
+from tests.flows.conftest import Person, link_code
 from tests.squares import write_squares
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +20,18 @@ NOT_RUN = "make test"  # it would run itself
 N_SQUARES = 70
 TIMEOUT_S = 500
 KEEP_ENVIRONMENT = 'make() { command make -o .venv/.ready "$@"; }\n'  # the one that this test runs in
+# Grace's phone: it shows a code where she is asked for one.
+PHONE = """
+import sys
+from lakegate.registry.one_time_codes import next_code
+from lakegate.settings import Settings
+print(next_code(Settings.load(), sys.argv[1]))
+"""
+TYPE_CODES = f"""
+lakegate() {{
+  if [ "$2" = approve ]; then LAKEGATE_CODE=$(python -c '{PHONE}' grace) command lakegate "$@"; else command lakegate "$@"; fi
+}}
+"""
 
 
 def block_with(words: str) -> str:
@@ -34,8 +46,9 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     someone = Person(tmp_path_factory.mktemp("readme"))
     for name in ("datasets", "models"):
         shutil.copytree(ROOT / name, someone.checkout / name)
-    for name in (*CODE, "Makefile", "requirements.lock", "pyproject.toml"):
-        (someone.checkout / name).symlink_to(ROOT / name)
+    link_code(someone.checkout, "Makefile", "requirements.lock", "pyproject.toml")
+    roles = someone.checkout / "deployments" / "roles.toml"
+    roles.write_text(roles.read_text().replace("members = []", 'members = ["grace"]'))  # as the README says
     (someone.checkout / ".venv").symlink_to(Path(sys.prefix))
     write_squares(someone.folder / "export", range(N_SQUARES))
     try:
@@ -49,7 +62,7 @@ def in_shell(person: Person, commands: str) -> str:
     image = person.folder / "export" / "JPEGImages" / "square-1.jpg"
     replaced = commands.replace("PATH/TO/EXPORT", str(person.folder / "export")).replace("PATH/TO/IMAGE.jpg", str(image))
     done = subprocess.run(
-        ["bash", "-e", "-c", KEEP_ENVIRONMENT + replaced],
+        ["bash", "-e", "-c", KEEP_ENVIRONMENT + TYPE_CODES + replaced],
         cwd=person.checkout,
         env=person.environment(LAKEGATE_SAMPLES=str(person.folder / "absent")),
         stdout=subprocess.PIPE,
@@ -99,6 +112,9 @@ def test_make_demo_releases_a_model_rolls_back_and_reuses_everything_the_second_
     demo = json.loads((newcomer.home / "demo.json").read_text())
     assert demo["verdict"] == "pass" and "verdict: pass" in printed
     assert [stage["name"] for stage in demo["stages"] if "train" in stage["name"]] == ["train on v1", "train on v2"]
+    assert [stage["outcome"].partition(",")[0] for stage in demo["stages"] if stage["name"].startswith("start release")] == [
+        f"started by the event of the tag {version}" for version in ("v1", "v2")
+    ]
     assert all(stage["seconds"] >= 0 for stage in demo["stages"])
     assert demo["candidate"]["map50"] >= 0.8 and demo["candidate"]["map"] > 0
     assert demo["production"] == "release 2"

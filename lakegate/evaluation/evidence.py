@@ -1,5 +1,6 @@
 """The matrix as JSON with exact numbers, and the digest of what an approval is bound to."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ from lakegate.evaluation.matrix import Matrix
 from lakegate.evaluation.predictions import SCORE_FLOOR
 from lakegate.gate_rules import METRICS, RuleResult
 
+FLIP_EVIDENCE = ("kind", "dataset", "sample_id", "label", "cells")
 CONSTANTS = {"match_iou": MATCH_IOU, "score_floor": SCORE_FLOOR, "min_samples": MIN_SAMPLES, "min_objects": MIN_OBJECTS}
 
 
@@ -36,6 +38,29 @@ def evidence_digest(matrix: Matrix, verdict: Verdict) -> str:
     return sha256_bytes(exact_json(evidence(matrix, verdict)))
 
 
+def stored_digest(data: bytes) -> str:
+    """Return the digest that :func:`evidence_digest` gives for the matrix that :func:`matrix_json` wrote as ``data``.
+
+    Raises:
+        ValueError: the bytes are no such matrix.
+    """
+    content = json.loads(data)
+    try:
+        del content["measured"]
+        content["verdict"] = {"outcome": content["verdict"]["outcome"]}
+        content["flips"] = [[flip[name] for name in FLIP_EVIDENCE] for flip in content["flips"]]
+        content["rules"] = [_without_timings(rule) for rule in content["rules"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no matrix: {error!r}") from error
+    return sha256_bytes(exact_json(content))
+
+
+def _without_timings(rule: dict[str, Any]) -> dict[str, Any]:
+    if METRICS[rule["key"].split(".")[0]].per_cell:
+        return rule
+    return {name: rule[name] for name in ("key", "outcome", "limit")}
+
+
 def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
     """Return what a decision rests on: models, data, cells, flips and outcomes, without anything that time changes.
 
@@ -51,7 +76,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "cells": [asdict(cell) for cell in matrix.cells],
         "coverage": [asdict(item) for item in matrix.coverage],
         "changes": None if matrix.changes is None else asdict(matrix.changes),
-        "flips": [[flip.kind, flip.dataset, flip.sample_id, flip.label, list(flip.cells)] for flip in matrix.flips],
+        "flips": [[getattr(flip, name) for name in FLIP_EVIDENCE] for flip in matrix.flips],
         "verdict": {"outcome": verdict.outcome.value},
         "rules": [_rule(item, with_numbers=METRICS[item.key.split(".")[0]].per_cell) for item in verdict.results],
         "skipped": [asdict(item) for item in verdict.skipped],

@@ -19,9 +19,13 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class LakeClient:
-    """One client may be shared by threads. Every method raises ``ServiceUnavailable`` when lakeFS does not answer."""
+    """One client may be shared by threads. Every method raises ``ServiceUnavailable`` when lakeFS does not answer.
+
+    ``settings`` are those that it was made with: where trusted keys, roles and secrets lie for what it reads and writes.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self._transport = Transport(settings)
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.catalog import RESERVED
 from lakegate.errors import PublishConflict, ServiceRefused, ServiceUnavailable, SetupProblem, VersionExists, VersionNotFound
 from lakegate.lake.objects import ACTIONS, EVIDENCE, MAIN
 from lakegate.lake.transport import Transport, part
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1]
 ACTION_FOLDERS = (PACKAGE.parent / "deployments" / "actions", PACKAGE / "deployments" / "actions")  # checkout, wheel
 DECLARED_BRANCHES = "branches: [main]"
+OF_DATASETS_ONLY = ("announce_version.yaml",)
 PROBE = "_lakegate/probe"
 HOLDS_WITHIN_S = 30.0
 STEP_S = 0.2
@@ -42,8 +44,10 @@ def set_up_repository(client: LakeClient, transport: Transport, name: str, prote
         client.create_branch(name, EVIDENCE, client.log(name, MAIN)[-1].id, exist_ok=True)
 
 
-def read_actions(protected: tuple[str, ...]) -> dict[str, bytes]:
+def read_actions(protected: tuple[str, ...], holds_dataset: bool = True) -> dict[str, bytes]:
     """Return the action files for a repository; the deny hooks stand on all of its protected branches.
+
+    Only a tag of a dataset is announced as a version; the registry and the result store have no such hook.
 
     Raises:
         SetupProblem: this installation has no action files.
@@ -55,6 +59,7 @@ def read_actions(protected: tuple[str, ...]) -> dict[str, bytes]:
             return {
                 f"{ACTIONS}{file.name}": file.read_text().replace(f"{DECLARED_BRANCHES}  # protected", branches).encode()
                 for file in files
+                if holds_dataset or file.name not in OF_DATASETS_ONLY
             }
     raise SetupProblem(f"{ACTION_FOLDERS[0]} holds no action files; install Lakegate again, or use a whole checkout")
 
@@ -138,7 +143,7 @@ def _is_protected(transport: Transport, name: str, branch: str) -> bool:
 
 def _install_actions(client: LakeClient, name: str, protected: tuple[str, ...]) -> None:
     """Bring the action files into ``main`` by a branch and a merge, the only way that a protected branch allows."""
-    wanted = read_actions(protected)
+    wanted = read_actions(protected, holds_dataset=name not in RESERVED)
     main = client.head(name, MAIN)
     present = {entry.path: entry.sha256 for entry in client.list_objects(name, main.id, ACTIONS)}
     if all(present.get(path) == sha256_bytes(data) for path, data in wanted.items()):

@@ -86,6 +86,11 @@ def newest_attested(client: LakeClient, settings: Settings, dataset: str) -> Dat
     raise VersionNotFound(f"'{dataset}' has no version yet; make the first with `lakegate data publish {dataset}`")
 
 
+def publisher_of(client: LakeClient, version: DatasetVersion) -> str:
+    """Return the claimed name of who published a version, as `lakegate data log` shows it; "" where nobody wrote it."""
+    return client.head(version.dataset, version.commit).metadata.get("publisher", "")
+
+
 def _not_found(client: LakeClient, dataset: str, ref: str) -> str:
     repositories = client.repositories()
     if dataset not in repositories:

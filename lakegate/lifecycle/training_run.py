@@ -20,6 +20,7 @@ from lakegate.registry import runs
 from lakegate.registry.store import ensure_registry
 from lakegate.settings import Settings
 from lakegate.shared_store import open_store
+from lakegate.training.device import choose_device
 from lakegate.training.job import TrainingJob
 from lakegate.training.loop import fit
 from lakegate.training.record import Request, RunRecord, build_record
@@ -76,11 +77,12 @@ def plan_run(
 
 
 def recipe_digest(declaration: ModelDeclaration) -> str:
-    """Return the digest of what shapes a run; a changed gate, threshold or description retrains nothing."""
+    """Return the digest of what shapes a run; a changed gate, threshold, engine or description retrains nothing."""
     tables = ("data", "architecture", "training", "export")
     content = {name: getattr(declaration, name).model_dump(mode="json") for name in tables}
     content["data"].pop("evaluate")
     content["training"].pop("seed")
+    content["export"].pop("engines")
     return sha256_bytes(exact_json(content))
 
 
@@ -131,7 +133,8 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     versions = open_training_data(client, settings, plan)
     fetched_s = time.monotonic() - started
     folder = plan.folder(settings)
-    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device="cpu")
+    device, why = choose_device(settings)
+    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device)
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
     shared = _shared(settings, plan)
 
@@ -167,6 +170,7 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         settings,
         plan.seed,
         plan.overrides,
+        notes=[why] if why else [],
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)

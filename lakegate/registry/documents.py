@@ -8,7 +8,6 @@ from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import OperatingTable
 
 Stage = Literal["staging", "production"]
-UNAUTHENTICATED = "unauthenticated"  # a claimed name; proof of identity is not built yet
 
 
 class Document(BaseModel):
@@ -84,7 +83,7 @@ class Decision(Document):
     request_digest: str
     decision: Literal["approve", "reject"]
     approver: str
-    identity: str = UNAUTHENTICATED
+    identity: str  # how it was proven
     reason: str
     decided_at: str
 

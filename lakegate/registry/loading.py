@@ -1,28 +1,18 @@
 """Load a released model with its pre- and post-processing: the same answer as evaluation gave."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lakegate.declarations import OperatingTable
+from lakegate.detections import FoundObject, decode
 from lakegate.engines.onnx_session import OnnxModel
 from lakegate.errors import RegistryError
 from lakegate.imaging import ByteArray, read_image, to_input
 from lakegate.lake.client import LakeClient
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import ReleaseRequest, Stage
-from lakegate.samples import Box
 from lakegate.settings import Settings
-
-
-@dataclass(frozen=True)
-class FoundObject:
-    """One detection above the operating threshold; the box is in pixels of the image that came in."""
-
-    label: str
-    score: float
-    box_xyxy_px: Box
 
 
 class Detector:
@@ -38,8 +28,6 @@ class Detector:
         Raises:
             BadImage: the file is not a whole image.
         """
-        from lakegate.detections import decode
-
         pixels, scale = to_input(read_image(image) if isinstance(image, Path) else image, self._onnx.input_px)
         boxes, scores = self._onnx.infer(pixels[np.newaxis])
         found = decode(
@@ -50,8 +38,7 @@ class Detector:
             nms_iou=self._operating.nms_iou,
             max_objects=self._operating.max_objects,
         )
-        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy_px.tolist(), strict=True)
-        return [FoundObject(self._onnx.labels[label], score, (box[0], box[1], box[2], box[3])) for label, score, box in rows]
+        return found.named(self._onnx.labels)
 
 
 def load(model: str, stage: Stage = "production", settings: Settings | None = None) -> Detector:

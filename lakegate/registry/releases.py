@@ -1,10 +1,25 @@
 """From a judged run to production: request, decision, release, roll-back."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
+from lakegate.catalog import load_model
 from lakegate.errors import NotApproved, RegistryError, UnknownName
 from lakegate.lake.client import LakeClient
+from lakegate.registry.decisions import (
+    ONE_TIME_CODE,
+    DecisionWords,
+    SignedDecision,
+    check_person,
+    decision_path,
+    sign,
+    verified,
+)
 from lakegate.registry.documents import Decision, Pointer, Release, ReleaseRequest, RunReference
+from lakegate.registry.evidence_check import check_evidence
+from lakegate.registry.one_time_codes import locked, use_code
+from lakegate.registry.roles import ROLES_FILE, approvers, load_roles, may_approve, person_key
 from lakegate.registry.store import (
     EVIDENCE,
     REPOSITORY,
@@ -13,6 +28,8 @@ from lakegate.registry.store import (
     read_pointer,
     write_pointer,
 )
+
+DECIDING_LOCK = Path("secrets/deciding.lock")
 
 
 def now() -> str:
@@ -40,6 +57,12 @@ def release_numbers(client: LakeClient, model: str) -> list[int]:
     prefix = f"releases/{model}/"
     entries = client.list_objects(REPOSITORY, "production", prefix)
     return sorted(int(entry.path.removeprefix(prefix).removesuffix(".json")) for entry in entries)
+
+
+def release_of_run(client: LakeClient, model: str, run_id: str) -> Release | None:
+    """Return the release that a run became; ``None`` where it was never released."""
+    found = (read_release(client, model, number) for number in reversed(release_numbers(client, model)))
+    return next((release for release in found if release.run.run_id == run_id), None)
 
 
 def next_release_number(client: LakeClient, model: str) -> int:
@@ -77,53 +100,79 @@ def open_request(client: LakeClient, model: str) -> ReleaseRequest:
     return request
 
 
-def decide(client: LakeClient, request: ReleaseRequest, decision: Decision) -> Decision:
-    """Record a decision, once; the first one stands.
+def decide(client: LakeClient, request: ReleaseRequest, words: DecisionWords) -> Decision:
+    """Check who decides and on what, use up the one-time code, and record the decision; the first one stands.
+
+    Asking for the same decision again returns the recorded one and uses no code.
 
     Raises:
-        NotApproved: bound to other evidence, no name, no reason, or the author decides on their own request.
+        NotApproved: no name, no reason, the author on their own request, a person whom roles.toml does not name, evidence
+            that changed, a one-time code that does not count, or another decision stands.
+        BadDeclaration: roles.toml or the model's declaration cannot be read.
     """
-    _check_decision(request, decision)
-    path = f"decisions/{request.digest}.json"
-    earlier = read_document(client, EVIDENCE, path, Decision)
-    if earlier is not None:
-        if (earlier.decision, earlier.approver) != (decision.decision, decision.approver):
-            raise NotApproved(
-                f"release {request.release} of {request.model} was decided already: {earlier.decision} by "
-                f"{earlier.approver} at {earlier.decided_at}; start a new release to decide again"
-            )
-        return earlier
-    put_evidence(client, {path: decision.to_bytes()}, f"{decision.decision}: {request.model} release {request.release}")
+    settings = client.settings
+    with locked(settings.home / DECIDING_LOCK):  # two people at once: the second finds the first's decision
+        earlier = find_decision(client, request)
+        if earlier is not None:
+            return _same_or_refused(request, earlier, words)
+        require_may_decide(client, request, words)
+        use_code(settings, words.approver, words.code, words.given_at_s)
+        decision = Decision(
+            request_digest=request.digest,
+            decision=words.decision,
+            approver=words.approver.strip(),
+            identity=ONE_TIME_CODE,
+            reason=words.reason.strip(),
+            decided_at=now(),
+        )
+        signed = sign(settings, decision)
+        put_evidence(
+            client,
+            {decision_path(request): signed.to_bytes()},
+            f"{words.decision}: {request.model} release {request.release}",
+        )
     return decision
 
 
-def _check_decision(request: ReleaseRequest, decision: Decision) -> None:
-    if decision.request_digest != request.digest:
+def _same_or_refused(request: ReleaseRequest, earlier: Decision, words: DecisionWords) -> Decision:
+    if (earlier.decision, person_key(earlier.approver)) != (words.decision, person_key(words.approver)):
         raise NotApproved(
-            f"the decision is about other evidence ({decision.request_digest[:12]}) than what is in staging now "
-            f"({request.digest[:12]}); look at it again with `lakegate model status {request.model}`"
+            f"release {request.release} of {request.model} was decided already: {earlier.decision} by "
+            f"{earlier.approver} at {earlier.decided_at}; start a new release to decide again"
         )
-    if not decision.approver.strip() or not decision.reason.strip():
-        raise NotApproved("a decision needs the approver's name and a reason (--by NAME --reason TEXT)")
-    if decision.approver.strip().casefold() == request.requested_by.strip().casefold():
+    return earlier
+
+
+def require_may_decide(client: LakeClient, request: ReleaseRequest, words: DecisionWords) -> None:
+    """Check everything but the one-time code; raises as :func:`decide` does."""
+    check_person(request, words.approver, words.reason)
+    roles, declaration = load_roles(client.settings), load_model(client.settings, request.model)
+    if not may_approve(roles, declaration, words.approver):
+        others = [name for name in approvers(roles, declaration) if person_key(name) != person_key(request.requested_by)]
         raise NotApproved(
-            f"{decision.approver} asked for this release and cannot decide on it; author and approver must differ"
+            f"{words.approver.strip()} may not decide on {request.model}; {ROLES_FILE} allows: {', '.join(others) or 'nobody'}"
         )
+    check_evidence(client, request)
 
 
 def find_decision(client: LakeClient, request: ReleaseRequest) -> Decision | None:
-    """Return the decision on exactly this request, checked again; ``None`` while there is none."""
-    decision = read_document(client, EVIDENCE, f"decisions/{request.digest}.json", Decision)
-    if decision is not None:
-        _check_decision(request, decision)
-    return decision
-
-
-def promote(client: LakeClient, request: ReleaseRequest) -> Pointer:
-    """Move the approved request into production; safe to repeat.
+    """Return the decision on exactly this request, its signature and binding verified; ``None`` while there is none.
 
     Raises:
-        NotApproved: there is no approval of exactly this evidence, or production moved since it was shown.
+        NotApproved: a decision lies there that does not count.
+    """
+    signed = read_document(client, EVIDENCE, decision_path(request), SignedDecision)
+    return None if signed is None else verified(client.settings, request, signed)
+
+
+def promote(client: LakeClient, request: ReleaseRequest, serve: Callable[[], object] = lambda: None) -> Pointer:
+    """Move the approved request into production; safe to repeat.
+
+    Args:
+        serve: called once everything is checked and before the pointer is written; where it raises, nothing moves.
+
+    Raises:
+        NotApproved: there is no approval of exactly this evidence, it changed, or production moved since it was shown.
     """
     decision = find_decision(client, request)
     if decision is None or decision.decision != "approve":
@@ -132,12 +181,17 @@ def promote(client: LakeClient, request: ReleaseRequest) -> Pointer:
     current = read_pointer(client, "production", request.model)
     if current is not None and current.request_digest == request.digest:
         return current
+    check_evidence(client, request)
     standing = 0 if current is None else current.release
     if standing != request.replaces or next_release_number(client, request.model) != request.release:
         raise NotApproved(
             f"the approval is stale: it was given to replace release {request.replaces or 'none'}, production now has "
             f"release {standing or 'none'}; start the release again, so that it is compared with what it replaces"
         )
+    not_built = [f"{item.precision} for {item.compute_capability}" for item in request.engines if item.outcome != "built"]
+    if not_built:
+        raise NotApproved(f"release {request.release} of {request.model} demands engines that are not built: {not_built}")
+    serve()
     release = Release(
         model=request.model, number=request.release, run=request.candidate, request=request, decision=decision
     )

@@ -11,44 +11,8 @@ from lakegate.engines.onnx_session import OnnxModel
 from lakegate.errors import BadInput, BrokenModelFile, ParityFailed, UnsafeModelFile
 from lakegate.imaging import PREPROCESSING_DIGEST, read_image, to_input
 from lakegate.training.architectures import build
-from lakegate.training.checkpoints import save_tensors
-from tests.training.synthetic import make_model, make_version
-
-LABELS = ("bright", "dark")
-EXPORT = "[export]\nbatch = [1, 2, 3]\nparity_atol = 1e-3"
-
-
-def write_weights(path, declaration, n_classes=2):
-    """Random weights with statistics of random batches, so that no output is trivial."""
-    torch.manual_seed(0)
-    network = build(declaration.architecture.name, n_classes, declaration.architecture.input_px).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network.raw(torch.rand(4, 3, 64, 64) * 255)
-    save_tensors(network.state_dict(), path)
-    return path
-
-
-def declare(factory="", side_px=96):
-    model = make_model(extra=EXPORT, side_px=side_px)
-    if not factory:
-        return model
-    name = f"tests.engines.own_networks:{factory}"
-    return model.model_copy(update={"architecture": model.architecture.model_copy(update={"name": name})})
-
-
-@pytest.fixture(scope="module")
-def real_images(samples_dir):
-    return sorted((samples_dir / "bccd" / "images").glob("*.jpg"))[:3]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory, real_images):
-    folder = tmp_path_factory.mktemp("export")
-    declaration = declare()
-    weights = write_weights(folder / "model.pt", declaration)
-    provenance = {"lakefs.commit": "c" * 64, "run": "abc"}
-    return export_onnx(weights, declaration, LABELS, folder / "model.onnx", provenance, real_images, threads=2)
+from tests.engines.random_model import LABELS, declare, write_weights
+from tests.training.synthetic import make_version
 
 
 def test_an_exported_model_computes_what_torch_does_on_real_images_over_all_batches_and_sizes(exported):

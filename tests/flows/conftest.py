@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from lakegate.registry import one_time_codes
 from lakegate.settings import Settings
-from tests.squares import declare_model, make_checkout
+from tests.squares import declare_model, declare_roles, make_checkout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CODE = ("flows", "tasks", "deployments", "prefect.yaml")
+CODE = ("flows", "tasks", "prefect.yaml")
 TIMEOUT_S = 300
 EASY = '"map.all.min" = 0.0'
 HARD = '"map.all.min" = 0.99'
@@ -83,6 +85,19 @@ class Person:
         )
 
 
+    def code_of(self, name: str) -> str:
+        """Return what the authenticator app of ``name`` shows, who is enrolled this moment: no test waits for the next code."""
+        one_time_codes.enrol(self.settings, name, replace=True)
+        return one_time_codes.next_code(self.settings, name)
+
+
+def link_code(checkout: Path, *more: str) -> None:
+    """Let a checkout have this repository's code, and ``deployments/`` of its own, where a test may change the roles."""
+    for name in (*CODE, *more):
+        (checkout / name).symlink_to(REPOSITORY / name)
+    shutil.copytree(REPOSITORY / "deployments", checkout / "deployments")
+
+
 @pytest.fixture(scope="session")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """Ada, whose stack is up: lakeFS, Prefect, two workers, pages."""
@@ -92,8 +107,8 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     quarantines.write_text(quarantines.read_text().replace('"refuse"', '"quarantine"'))
     declare_model(someone.checkout, "finder", ["squares"], EASY)
     declare_model(someone.checkout, "strict-finder", ["squares"], HARD)
-    for name in CODE:
-        (someone.checkout / name).symlink_to(REPOSITORY / name)
+    link_code(someone.checkout)
+    declare_roles(someone.checkout)
     try:
         answer = someone.types("up")
         assert answer.code == 0, answer.err + answer.out

@@ -2,11 +2,19 @@
 
 import json
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from infra import prefect_server
+from infra.processes import living
 from tests.flows.conftest import Person
 from tests.squares import write_squares
 
@@ -28,37 +36,71 @@ def published(person: Person) -> Person:
 
 @pytest.fixture(scope="module")
 def released(published: Person) -> Person:
-    """Release 1 of ``finder`` is in production, after three tries of its author that changed nothing."""
+    """Release 1 of ``finder`` is in production, after tries that changed nothing and a restart of the Prefect server."""
     person = published
     waiting = person.gets("model", "release", "finder", "--version", "squares@v1")
     assert (waiting["production"], waiting["staging"], waiting["state"]) == (None, 1, "PAUSED")
+    run_id = waiting["flow_run"].rsplit("/", 1)[1]
 
-    assert _fill_form(person, waiting["flow_run"].rsplit("/", 1)[1], "ADA") == "PAUSED"  # asked again, with the reason
-    for by in ("Ada", " ada "):
-        refused = person.types("model", "approve", "finder", "--by", by, "--reason", "mine")
-        assert refused.code == 1 and "author and approver must differ" in refused.err
+    code = person.code_of("ada")
+    assert _fill_form(person, run_id, "ADA", code) == "PAUSED"  # asked again, with the reason
+    assert "**Not accepted:** ADA asked for this release" in _form_text(person, run_id)
+    _kill_prefect(person)
+    assert person.types("up").code == 0
+    code = person.code_of("grace")
+    assert _fill_form(person, run_id, "grace", "000000" if code != "000000" else "111111") == "PAUSED"
+    assert "**Not accepted:** the one-time code of grace is wrong" in _form_text(person, run_id)
+
+    refused = person.types("model", "approve", "finder", "--by", " ada ", "--reason", "mine", LAKEGATE_CODE=code)
+    assert refused.code == 1 and "author and approver must differ" in refused.err
+    silent = person.types("model", "approve", "finder", "--by", "grace", "--reason", "looked at every flip")
+    assert silent.code == 2 and "one-time code" in silent.err
     assert person.gets("model", "status", "finder")["production"] is None
 
-    approved = person.gets("model", "approve", "finder", "--by", "grace", "--reason", "looked at every flip")
-    assert approved["production"] == 1 and "unauthenticated" in approved["decision"]
+    words = ("--by", "grace", "--reason", "looked at every flip")
+    approved = person.gets("model", "approve", "finder", *words, LAKEGATE_CODE=code)
+    assert approved["production"] == 1 and "approved by grace (one-time code)" in approved["decision"]
     return person
 
 
-def _fill_form(person: Person, run_id: str, approver: str) -> str:
-    """Resume the run as the Prefect UI does, at once, and return the state in which it stops again."""
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
+def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
+    """Resume the run as the Prefect UI does, and return the state in which it stops again; Prefect knows no code then."""
     from lakegate_cli.flow_runs import follow_run
 
+    with _asked_by(person) as client:
+        form = {"decision": "approve", "approver": approver, "code": code, "reason": "better on the diff"}
+        client.resume_flow_run(UUID(run_id), run_input=form)
+        state = follow_run(person.settings, run_id, lambda _line: None).state
+        inputs = client.filter_flow_run_input(UUID(run_id), "", 200, set())
+        lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(run_id)])), limit=200)
+        assert lines and code not in " ".join(line.message for line in lines)
+        assert code not in " ".join(item.value for item in inputs)
+        return state
+
+
+def _form_text(person: Person, run_id: str) -> str:
+    """Return the text above the form that the run shows now."""
+    with _asked_by(person) as client:
+        run = client.read_flow_run(UUID(run_id))
+        assert run.state is not None and run.state.state_details.run_input_keyset
+        return client.read_flow_run_input(run.id, run.state.state_details.run_input_keyset["description"])
+
+
+@contextmanager
+def _asked_by(person: Person) -> Iterator[SyncPrefectClient]:
+    """A client of the person's Prefect server, in an environment that is put back afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LAKEGATE_HOME", "LAKEGATE_CHECKOUT", "PREFECT_API_URL", "PREFECT_HOME"):
-            patch.setenv(name, os.environ.get(name, ""))  # put back afterwards
+            patch.setenv(name, os.environ.get(name, ""))
         api = person.settings.prefect_api_url
         with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-            form = {"decision": "approve", "approver": approver, "reason": "better on the diff"}
-            client.resume_flow_run(UUID(run_id), run_input=form)
-            return follow_run(person.settings, run_id, lambda _line: None).state
+            yield client
+
+
+def _kill_prefect(person: Person) -> None:
+    server = living(person.home, prefect_server.NAME)
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
 
 
 def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> None:
@@ -76,9 +118,9 @@ def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> N
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
     rows = released.gets("model", "log", "finder")
-    assert len(rows["runs"]) == 1  # three resumed flow runs trained nothing again
+    assert len(rows["runs"]) == 1  # a flow run that was resumed three times trained nothing again
     assert [(row["release"], row["approved by"], row["in production"]) for row in rows["releases"]] == [
-        (1, "grace (unauthenticated)", "yes")
+        (1, "grace (one-time code)", "yes")
     ]
     again = released.gets("model", "train", "finder", "--version", "squares@v1", "--local")
     assert again["new"] is False
@@ -120,7 +162,8 @@ def test_a_slip_in_a_command_is_told_at_once_and_without_a_traceback(person: Per
 def test_the_form_of_the_prefect_ui_promotes_too_and_the_command_rolls_back(released: Person) -> None:
     waiting = released.gets("model", "release", "finder", "--version", "squares@v2")
     assert (waiting["production"], waiting["staging"]) == (1, 2)
-    assert _fill_form(released, waiting["flow_run"].rsplit("/", 1)[1], "grace") == "COMPLETED"
+    run_id, code = waiting["flow_run"].rsplit("/", 1)[1], released.code_of("grace")
+    assert _fill_form(released, run_id, "grace", code) == "COMPLETED"
     assert released.gets("model", "status", "finder")["production"] == 2
     assert released.gets("model", "roll-back", "finder", "1", "--local")["production"] == 1
     assert len(released.gets("model", "log", "finder")["releases"]) == 2
@@ -176,8 +219,9 @@ def test_first_declarations_can_be_used_unedited(person: Person) -> None:
 def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> None:
     import requests
 
-    deployments = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
-    assert len(deployments) == 6
+    found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
+    deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
+    assert len(deployments) == 8
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():

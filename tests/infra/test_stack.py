@@ -14,12 +14,13 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from infra import deployments, processes
-from infra.automations import ZOMBIE_NAME
+from infra import deployments, processes, triton_server
 from infra.doctor import find_chromium
+from infra.pools import ensure_pools
 from infra.prefect_api import BUSY, PrefectApi
 from infra.prefect_server import ui_url
 from infra.stack import SERVICES, ServiceStatus, down, status, up
+from infra.zombies import ZOMBIE_AFTER_S, ZOMBIE_NAME, ensure_zombie_automation
 from lakegate.errors import SetupProblem
 from lakegate.settings import LAKEFS_SECRET_FILE, SIGNING_KEY_FILE, Settings
 
@@ -99,9 +100,10 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def test_two_ups_at_once_make_one_stack(stack: Settings) -> None:
-    assert [service.name for service in status(stack)] == list(SERVICES)
+    services = [*SERVICES, *triton_server.SERVICES]
+    assert [service.name for service in status(stack)] == services
     assert all(service.state == "up" for service in status(stack))
-    assert len(processes.marked(stack.home)) == len(SERVICES)
+    assert len(processes.marked(stack.home)) == len(services)
 
 
 def test_a_later_up_changes_nothing_and_is_quick(stack: Settings) -> None:
@@ -126,6 +128,19 @@ def test_pools_queues_deployment_and_automation_are_there(stack: Settings) -> No
         queues = {queue["name"]: queue["priority"] for queue in api.post(f"work_pools/{pool}/queues/filter", {})}
         assert queues["high"] < queues["default"]
     assert [automation["name"] for automation in api.post("automations/filter", {})] == [ZOMBIE_NAME]
+
+
+def test_what_somebody_changed_on_the_server_is_as_declared_again(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = api_of(stack)
+    api.change("PATCH", "work_pools/cpu", {"concurrency_limit": 9})
+    ensure_pools(api, stack, ("control", "cpu", "gpu-cc86"))
+    limits = {pool["name"]: pool["concurrency_limit"] for pool in api.every("work_pools/filter", {})}
+    assert limits == {"control": 10, "cpu": 2, "gpu-cc86": None}
+    for seconds in ("60", ""):
+        monkeypatch.setenv("LAKEGATE_ZOMBIE_S", seconds)
+        ensure_zombie_automation(api)
+        (automation,) = api.post("automations/filter", {})
+        assert automation["trigger"]["within"] == int(seconds or ZOMBIE_AFTER_S)
 
 
 def test_a_deployment_that_vanished_from_the_server_is_applied_again(stack: Settings) -> None:
@@ -166,14 +181,17 @@ def test_the_web_interface_of_prefect_is_not_a_blank_page(stack: Settings, tmp_p
     assert "wait-long" in shown.stdout, shown.stdout[-1500:] + shown.stderr[-500:]
 
 
-@pytest.mark.parametrize("victims", [("lakefs",), ("prefect",), ("pages",), ("worker-control", "worker-cpu")], ids=" and ".join)
+VICTIMS = [("lakefs",), ("prefect",), ("pages", "triton-staging"), ("worker-control", "worker-cpu")]
+
+
+@pytest.mark.parametrize("victims", VICTIMS, ids=" and ".join)
 def test_up_repairs_what_was_killed_and_leaves_the_rest_alone(stack: Settings, victims: tuple[str, ...]) -> None:
     before = by_name(status(stack))
     for victim in victims:
         os.kill(before[victim].pid or 0, signal.SIGKILL)
     wait_until(lambda: all(by_name(status(stack))[victim].state == "down" for victim in victims), 5)
     after = by_name(up(stack, print))
-    for name in SERVICES:
+    for name in before:
         assert after[name].state == "up"
         assert after[name].address == before[name].address
         assert (after[name].pid == before[name].pid) == (name not in victims)
@@ -201,7 +219,7 @@ def test_after_down_no_process_of_the_stack_is_left_flow_runs_included(stack: Se
     api.post(f"deployments/{deployment['id']}/create_flow_run", {})
     wait_until(lambda: any("prefect.engine" in " ".join(process.cmdline()) for process in processes.marked(stack.home)))
     os.kill(by_name(status(stack))["worker-cpu"].pid or 0, signal.SIGKILL)  # its flow run is an orphan now
-    assert set(down(stack)) == set(SERVICES)
+    assert set(down(stack)) == {*SERVICES, *triton_server.SERVICES}
     assert [process.pid for process in psutil.process_iter() if belongs_to(process, stack.home)] == []
     assert {service.state for service in status(stack)} == {"down"}
     assert down(stack) == []

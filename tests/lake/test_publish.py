@@ -118,7 +118,7 @@ def test_a_branch_without_the_hooks_merges_by_hand_and_is_refused_by_every_consu
         open_version(client, settings, pin(client, f"{dataset}@v2"))
     assert newest_attested(client, settings, dataset) == good
     client.ensure_repository(dataset)
-    assert len(client.list_objects(dataset, "main", "_lakefs_actions/")) == 2, "the next publisher puts the hooks back"
+    assert len(client.list_objects(dataset, "main", "_lakefs_actions/")) == 3, "the next publisher puts the hooks back"
     repaired = publish_version(client, settings, dataset, "v3", samples)
     assert repaired.content_digest == good.content_digest, "a bad version is repaired by a new one"
 

@@ -80,7 +80,7 @@ def test_a_set_up_that_was_killed_half_way_is_repaired(client: LakeClient, setti
     client.ensure_repository(dataset)
     with pytest.raises(ServiceRefused, match="protected"):
         client.upload(dataset, "main", "images/a.png", b"x")
-    assert len(client.list_objects(dataset, "main", "_lakefs_actions/")) == 2
+    assert len(client.list_objects(dataset, "main", "_lakefs_actions/")) == 3
 
 
 def test_a_dirty_main_is_said_plainly(client: LakeClient, settings: Settings, dataset: str):

@@ -10,7 +10,7 @@ from lakegate.lake.versions import pin
 from lakegate.lifecycle import comparison, export_run, release, training_run
 from lakegate.lifecycle.history import release_rows, run_rows, stage_status
 from lakegate.registry import releases, runs
-from lakegate.registry.documents import Decision, ReleaseRequest
+from lakegate.registry.documents import ReleaseRequest
 from lakegate.registry.loading import load
 from lakegate.registry.store import EVIDENCE, REPOSITORY, read_pointer
 from tests.lifecycle.conftest import Workshop
@@ -40,18 +40,6 @@ def propose(workshop: Workshop, plan: release.ReleasePlan) -> ReleaseRequest:
     return release.propose(workshop.client, workshop.settings, plan)
 
 
-def decision_on(request: ReleaseRequest, by: str = "grace", word: str = "approve", reason: str = "looked at it") -> Decision:
-    return Decision.model_validate(
-        {
-            "request_digest": request.digest,
-            "decision": word,
-            "approver": by,
-            "reason": reason,
-            "decided_at": releases.now(),
-        }
-    )
-
-
 @pytest.fixture
 def model(workshop: Workshop) -> str:
     """A model of a dataset that has v1."""
@@ -67,14 +55,14 @@ def test_the_life_of_a_model_from_its_first_release_to_a_roll_back(workshop: Wor
     request = propose(workshop, first)
     assert (request.release, request.replaces, request.baseline) == (1, 0, None)
     assert "waits for approval" in release.finish(client, request)
-    releases.decide(client, request, decision_on(request))
-    assert "in production, approved by grace (unauthenticated)" in release.finish(client, request)
+    workshop.decides(request)
+    assert "in production, approved by grace (one-time code)" in release.finish(client, request)
 
     workshop.publish(write_squares(workshop.folder / "two", range(30)), "v2")
     second = train(workshop, model, "v2")
     request = propose(workshop, second)
     assert request.baseline is not None and request.baseline.run_id == first.training.run_id
-    releases.decide(client, request, decision_on(request))
+    workshop.decides(request)
     release.finish(client, request)
     assert stage_status(client, model)["production"] == 2
 
@@ -92,7 +80,7 @@ def test_the_life_of_a_model_from_its_first_release_to_a_roll_back(workshop: Wor
 def test_the_baseline_computes_only_what_is_new_for_it(workshop: Workshop, model: str) -> None:
     first = train(workshop, model, "v1")
     request = propose(workshop, first)
-    releases.decide(workshop.client, request, decision_on(request))
+    workshop.decides(request)
     release.finish(workshop.client, request)
     workshop.publish(write_squares(workshop.folder / "two", range(30)), "v2")
     second = train(workshop, model, "v2")
@@ -158,29 +146,19 @@ def test_training_on_an_unattested_commit_is_refused_and_says_why(workshop: Work
 def test_author_and_approver_must_differ_and_a_reason_is_needed(workshop: Workshop, model: str) -> None:
     request = propose(workshop, train(workshop, model, "v1"))
     with pytest.raises(NotApproved, match="must differ"):
-        releases.decide(workshop.client, request, decision_on(request, by=" ADA "))
+        workshop.decides(request, by=" ADA ")
     with pytest.raises(NotApproved, match="reason"):
-        releases.decide(workshop.client, request, decision_on(request, reason=" "))
+        workshop.decides(request, reason=" ")
     with pytest.raises(NotApproved, match="nobody decided"):
         releases.promote(workshop.client, request)
-
-
-def test_an_approval_counts_for_the_evidence_that_was_shown_and_no_other(workshop: Workshop, model: str) -> None:
-    shown = propose(workshop, train(workshop, model, "v1"))
-    newer = propose(workshop, train(workshop, model, "v1", seed=1))
-    with pytest.raises(NotApproved, match="other evidence"):
-        releases.decide(workshop.client, newer, decision_on(shown))
-    forged = newer.model_copy(update={"verdict_sentence": "All is well."})
-    with pytest.raises(NotApproved, match="nobody decided"):
-        releases.promote(workshop.client, forged)
 
 
 def test_an_approval_goes_stale_when_production_moved_meanwhile(workshop: Workshop, model: str) -> None:
     slow = propose(workshop, train(workshop, model, "v1"))
     quick = propose(workshop, train(workshop, model, "v1", seed=1))
-    releases.decide(workshop.client, quick, decision_on(quick))
+    workshop.decides(quick)
     release.finish(workshop.client, quick)
-    releases.decide(workshop.client, slow, decision_on(slow))
+    workshop.decides(slow)
     with pytest.raises(NotApproved, match="stale"):
         release.finish(workshop.client, slow)
     standing = releases.in_production(workshop.client, model)
@@ -189,11 +167,11 @@ def test_an_approval_goes_stale_when_production_moved_meanwhile(workshop: Worksh
 
 def test_a_rejected_release_stays_out_of_production(workshop: Workshop, model: str) -> None:
     request = propose(workshop, train(workshop, model, "v1"))
-    releases.decide(workshop.client, request, decision_on(request, word="reject", reason="too few night images"))
+    workshop.decides(request, word="reject", reason="too few night images")
     assert "too few night images" in release.finish(workshop.client, request)
     assert releases.in_production(workshop.client, model) is None
     with pytest.raises(NotApproved, match="decided already"):
-        releases.decide(workshop.client, request, decision_on(request))
+        workshop.decides(request)
 
 
 def test_a_flow_run_that_waited_goes_on_with_what_it_proposed(workshop: Workshop, model: str) -> None:

@@ -1,0 +1,1 @@
+"""Triton: model repository, rollout, functional tests."""

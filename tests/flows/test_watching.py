@@ -1,0 +1,45 @@
+"""Watching through the command line, on the work pool of a running stack: verdict, page on the run, and the event."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from infra.prefect_api import PrefectApi
+from tests.flows.conftest import Person
+from tests.lifecycle.conftest import Workshop
+from tests.lifecycle.test_watch import Watched, darkened, serve
+from tests.squares import in_checkout, make_checkout
+
+pytestmark = pytest.mark.services
+
+
+class PersonsWorkshop(Workshop):
+    """A workshop in the person's own checkout, so that the worker finds its declarations."""
+
+    def __init__(self, folder: Path, person: Person) -> None:
+        super().__init__(folder, person.settings)
+        self.checkout = make_checkout(person.checkout, [self.dataset])
+        self.settings = in_checkout(person.settings, self.checkout)
+
+
+def test_a_shifted_stream_is_said_on_the_command_line_shown_on_the_run_and_sent_as_an_event(
+    person: Person, tmp_path: Path
+) -> None:
+    unreleased = person.types("model", "watch", "finder", "--local")
+    watched = Watched(PersonsWorkshop(tmp_path, person))
+    serve(watched.settings, watched.released, darkened(watched.new, tmp_path / "dark"), datetime.now(UTC))
+
+    report = person.gets("model", "watch", watched.model)
+
+    assert report["outcome"] == "drift" and report["n_frames"] == 40
+    page = person.home / "reports" / watched.model / report["page"].rpartition("/")[2]
+    assert report["page"].startswith("http://127.0.0.1:") and report["sentence"] in page.read_text()
+    api = PrefectApi(watched.settings.prefect_api_url)
+    (shown,) = api.post("artifacts/filter", {"artifacts": {"key": {"any_": [f"drift-{watched.model}"]}}})
+    assert report["page"] in shown["data"]
+    sent = api.post("events/filter", {"filter": {"event": {"name": ["lakegate.drift"]}}})["events"]
+    mine = [event for event in sent if event["resource"]["prefect.resource.id"] == f"lakegate.model.{watched.model}"]
+    assert [event["resource"]["lakegate.outcome"] for event in mine] == ["drift"]
+    assert mine[0]["payload"]["sentence"] == report["sentence"] and mine[0]["payload"]["page"] == report["page"]
+    assert unreleased.code == 1 and "no release in production" in unreleased.err
