@@ -21,7 +21,7 @@ def publish_dataset(
 
     Args:
         dataset: Name of a folder in datasets/, for example blood-cells.
-        source: Folder of the annotation export, as the worker sees it.
+        source: Folder of the annotation export, as the worker sees it, or s3://bucket/prefix.
         version: Name of the new version, for example v2. Versions are never changed: take a new name for new content.
         images: Folder of the images, where the export does not hold them.
         source_format: Format of the export; auto looks at the files.

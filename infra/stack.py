@@ -21,6 +21,7 @@ from infra.pools import CONTROL, CPU, ensure_pools
 from infra.prefect_api import PrefectApi
 from infra.publisher_key import ensure_publisher_key
 from infra.release_triggers import apply_release_triggers
+from infra.result_store import apply_result_store
 from infra.triton_environment import find_or_install
 from infra.workers import WorkerSpec
 from infra.zombies import ensure_zombie_automation
@@ -185,6 +186,7 @@ def _start_lakefs(settings: Settings, port: int, say: Say) -> str:
 
 def _start_prefect(settings: Settings, port: int, say: Say) -> tuple[WorkerSpec, ...]:
     prefect_server.start_prefect(settings.home, port)
+    apply_result_store(settings)
     say(f"Prefect answers at {prefect_server.ui_url(settings.prefect_api_url)}")
     api = PrefectApi(settings.prefect_api_url)
     gpus = ask_gpus()

@@ -11,6 +11,7 @@ from infra.gpu import Gpu, GpuAnswer
 from infra.pools import CONTROL, CPU
 from infra.prefect_api import PrefectApi
 from infra.prefect_server import client_environment
+from infra.result_store import result_environment
 from lakegate.settings import Settings
 
 WORKER_POLLS_EVERY_S = 2
@@ -77,6 +78,7 @@ def worker_environment(settings: Settings, spec: WorkerSpec, prefect_api_url: st
     own_gpu = {"LAKEGATE_GPU_UUID": spec.gpu.uuid, "CUDA_VISIBLE_DEVICES": spec.gpu.uuid} if spec.gpu else {}
     return {
         **client_environment(settings.home, prefect_api_url),
+        **result_environment(settings),
         **own_gpu,
         "PREFECT_WORKER_QUERY_SECONDS": str(WORKER_POLLS_EVERY_S),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_EVERY_S),

@@ -13,6 +13,7 @@ from lakegate.errors import SetupProblem
 
 STACK_FILE = "stack.json"
 LAKEFS_SECRET_FILE = "secrets/lakefs.json"
+S3_SECRET_FILE = "secrets/s3.json"
 SIGNING_KEY_FILE = "secrets/publisher.ed25519"
 TRITON_ADDRESSES = ("triton_staging_http", "triton_staging_grpc", "triton_production_http", "triton_production_grpc")
 ADDRESSES = ("lakefs_endpoint", "prefect_api_url", "reports_url", *TRITON_ADDRESSES)
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, description="port that `lakegate up` gives Prefect; 0 picks a free one")
     reports_url: str = ""
     reports_port: int = Field(default=4280, description="port that `lakegate up` gives the pages; 0 picks a free one")
+    results_store: str = Field(default="", description="what hosts share: a folder or s3://bucket/prefix; empty: nothing")
+    s3_endpoint_url: str = Field(default="", description="S3 server of results_store and of s3:// sources; empty: Amazon's")
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
     triton: bool = Field(default=True, description="whether `lakegate up` starts the two Triton servers")
     triton_staging_http: str = Field(default="", description="http://host:port of the staging server; empty: there is none")
     triton_staging_grpc: str = Field(default="", description="host:port of the staging server")
@@ -70,6 +76,10 @@ class Settings(BaseSettings):
         if not settings.lakefs_access_key_id:
             settings.lakefs_access_key_id = secret.get("access_key_id", "")
             settings.lakefs_secret_access_key = SecretStr(secret.get("secret_access_key", ""))
+        if not settings.s3_access_key_id:
+            s3 = _read_json(settings.home / S3_SECRET_FILE)
+            settings.s3_access_key_id = s3.get("access_key_id", "")
+            settings.s3_secret_access_key = SecretStr(s3.get("secret_access_key", ""))
         settings.user = settings.user or _account()
         settings.samples = (settings.samples or settings.checkout.parent / "shared" / "data").resolve()
         return settings

@@ -10,6 +10,7 @@ from lakegate.catalog import check_name, check_version_name, dataset_names, decl
 from lakegate.errors import BadInput, VersionNotFound
 from lakegate.lake.client import LakeClient
 from lakegate.settings import Settings
+from lakegate.shared_store import S3
 from lakegate_cli.flow_runs import run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
@@ -21,9 +22,10 @@ ImagesOption = Annotated[Path | None, typer.Option("--images", help="Folder of t
 SourceOption = Annotated[Path, typer.Option("--source", help="Folder of the annotation export.")]
 
 
-def _absolute(path: Path | None, what: str) -> str:
-    if path is None:
-        return ""
+def _absolute(folder: str, what: str) -> str:
+    if not folder or folder.startswith(S3):
+        return folder
+    path = Path(folder)
     if not path.exists():
         raise BadInput(f"{what} {path} does not exist; give the folder of the annotation export or of its images")
     return str(path.resolve())
@@ -38,7 +40,7 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = None, as_jso
     path = declaration_path(settings, check_name(dataset, "dataset"))
     if path.exists():
         raise BadInput(f"{path} exists already; edit it, or choose another name")
-    _absolute(source, "source")
+    _absolute(str(source), "source")
     text = propose_dataset_toml(source, images)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -53,9 +55,9 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = None, as_jso
 @app.command("publish")
 def publish(
     dataset: str,
-    source: SourceOption,
+    source: Annotated[str, typer.Option("--source", help="Folder of the annotation export, or s3://bucket/prefix.")],
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
-    images: ImagesOption = None,
+    images: Annotated[str, typer.Option("--images", help="Folder or s3:// address of the images, as for --source.")] = "",
     source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     local: LocalOption = False,

@@ -22,6 +22,7 @@ from lakegate.pages import save_page as write_page
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
+from lakegate.shared_store import S3, fetch_prefix
 
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
@@ -53,9 +54,10 @@ class PublicationRequest:
         """
         load_dataset(settings, dataset)
         check_version_name(version)
+        source, images = (_local(settings, folder) for folder in (source, images))
         for what, folder in (("source", source), ("images", images)):
             if (folder or what == "source") and not Path(folder).exists():
-                raise BadInput(f"{what} '{folder}' does not exist where this flow runs; give the export's absolute path")
+                raise BadInput(f"{what} '{folder}' does not exist where this flow runs; give the export's absolute path, or s3://")
         path = declaration_path(settings, dataset)
         text = path.read_text()
         return cls(
@@ -230,6 +232,11 @@ class Publication:
         except (VersionNotFound, LakeError):
             return None
         return diff_versions(before, local).to_json()
+
+
+def _local(settings: Settings, folder: str) -> str:
+    """Return the folder itself, or a local copy of an ``s3://`` address."""
+    return str(fetch_prefix(settings, folder)) if folder.startswith(S3) else folder
 
 
 def _done(value: Made | None, step: str) -> Made:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
@@ -18,11 +19,15 @@ from lakegate.lake.versions import newest_attested, pin
 from lakegate.registry import runs
 from lakegate.registry.store import ensure_registry
 from lakegate.settings import Settings
+from lakegate.shared_store import open_store
 from lakegate.training.device import choose_device
 from lakegate.training.job import TrainingJob
 from lakegate.training.loop import fit
 from lakegate.training.record import Request, RunRecord, build_record
 from lakegate.training.tracking import open_tracking
+
+if TYPE_CHECKING:
+    from lakegate.training.shared_checkpoints import SharedCheckpoints
 
 OVERRIDABLE = ("epochs", "batch_size", "learning_rate", "weight_decay")
 Say = Callable[[str], None]
@@ -131,13 +136,18 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     device, why = choose_device(settings)
     job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device)
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
+    shared = _shared(settings, plan)
 
     def report(epoch: int, metrics: dict[str, float]) -> None:
         tracking.log(epoch, metrics)
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         say(f"epoch {epoch} of {plan.declaration.training.epochs}: {numbers}")
+        if shared is not None and (problem := shared.keep(folder, epoch)):
+            say(problem)
 
     try:
+        if shared is not None and (found := shared.fetch(folder, job.digest)):
+            say(found)
         result = fit(job, folder, report)
     finally:
         tracking.finish({"run": plan.run_id, "versions": ", ".join(version.reference for version in plan.versions)})
@@ -179,7 +189,18 @@ def commit(client: LakeClient, settings: Settings, plan: RunPlan) -> RunRecord:
         }
         runs.commit_run(client, plan.model, plan.run_id, files, f"Train {plan.model} on {_references(plan)}")
     shutil.rmtree(folder, ignore_errors=True)
+    shared = _shared(settings, plan)
+    if shared is not None:
+        shared.drop()
     return record
+
+
+def _shared(settings: Settings, plan: RunPlan) -> "SharedCheckpoints | None":
+    """Return where the run's checkpoints are shared; ``None`` where this machine shares nothing."""
+    from lakegate.training.shared_checkpoints import SharedCheckpoints
+
+    store = open_store(settings)
+    return None if store is None else SharedCheckpoints(store, f"{plan.model}-{plan.run_id}")
 
 
 def summary_markdown(plan: RunPlan, record: RunRecord) -> str:

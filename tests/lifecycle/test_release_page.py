@@ -36,7 +36,8 @@ class Story:
         declare_model(workshop.checkout, self.model, [workshop.dataset], FIRST_GATE, epochs=2)
         self.first = self._judged("v1")
         decision = Decision(
-            request_digest=self.first.digest, decision="approve", approver="grace", reason="a start", decided_at=releases.now()
+            request_digest=self.first.digest, decision="approve", approver="grace", identity="one-time code",
+            reason="a start", decided_at=releases.now(),
         )
         released = Release(
             model=self.model, number=1, run=self.first.candidate, request=self.first, decision=decision
@@ -215,7 +216,8 @@ def test_text_that_is_markup_is_shown_as_text(story: Story) -> None:
 def test_after_the_decision_the_page_says_it_and_the_evidence_keeps_what_was_shown(story: Story) -> None:
     save_release_page(story.client, story.settings, story.request)
     decision = Decision(
-        request_digest=story.request.digest, decision="reject", approver="alan", reason="too few cells", decided_at="2026-01-02"
+        request_digest=story.request.digest, decision="reject", approver="alan", identity="one-time code",
+        reason="too few cells", decided_at="2026-01-02",
     )
     page = save_release_page(story.client, story.settings, story.request, decision)
     text = _Page(page.path.read_text()).text
