@@ -177,6 +177,7 @@ def propose(
         request = _put_before_approver(client, settings, compared, request.model_copy(update=served))
     else:
         request = same
+        save_release_page(client, settings, request)  # a kill between the pointer and the page left none
     if plan.flow_run_id:
         put_evidence(client, {_own_path(plan.flow_run_id): request.to_bytes()}, f"flow run {plan.flow_run_id} waits")
     missing = engines_gate(request.engines)
@@ -252,6 +253,7 @@ def finish(client: LakeClient, request: ReleaseRequest) -> str:
         )
     who = f"{decision.approver} ({decision.identity})"
     if decision.decision == "reject":
+        save_release_page(client, client.settings, request, decision)
         return f"{name} was rejected by {who}: {decision.reason}; production is as it was"
     said: list[str] = []
     pointer = releases.promote(client, request, lambda: said.append(_serve(client, request)))
