@@ -119,6 +119,9 @@ def test_make_demo_releases_a_model_rolls_back_and_reuses_everything_the_second_
     assert demo["candidate"]["map50"] >= 0.8 and demo["candidate"]["map"] > 0
     assert demo["production"] == "release 2"
     assert 0 < demo["images_inferred"]["baseline"] < demo["images_inferred"]["candidate"]
+    outcomes = {stage["name"]: stage["outcome"] for stage in demo["stages"]}
+    assert outcomes["ask production for predictions"].startswith("release 2 found ")
+    assert outcomes["watch production"].startswith("NO DRIFT")  # frames that the real Triton kept
     assert demo["total_seconds"] >= sum(stage["seconds"] for stage in demo["stages"]) - 1
 
     again = newcomer.gets("demo", LAKEGATE_SAMPLES=str(newcomer.folder / "absent"))
