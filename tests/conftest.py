@@ -21,7 +21,7 @@ from lakegate.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OTHER_STACK = ("LAKEGATE_PREFECT_API_URL", "LAKEGATE_REPORTS_URL")
-SLOW_FIRST = ("tests/test_readme.py", "tests/flows", "tests/serving", "tests/lifecycle", "tests/infra")
+SLOW_FIRST = ("tests/flows", "tests/test_readme.py", "tests/serving", "tests/lifecycle", "tests/infra")
 SAMPLES_MISSING = "the sample images are absent: {} does not exist (set LAKEGATE_SAMPLES)"
 
 
@@ -83,9 +83,15 @@ def settings(lakefs_stack: Settings) -> Settings:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays."""
+    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays.
+
+    Each file runs in one process; those of tests/flows, which share a stack, all in the same one.
+    """
     ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
     items.sort(key=lambda item: min((rank for name, rank in ranks.items() if item.nodeid.startswith(name)), default=99))
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("flows" if file.startswith("tests/flows") else file))
 
 
 def pytest_report_header() -> list[str]:
