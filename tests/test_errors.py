@@ -5,7 +5,16 @@ import inspect
 import pytest
 
 from lakegate import errors
-from lakegate.errors import BadInput, ChecksumMismatch, LakegateError, ServiceUnavailable, UnknownName, VersionNotFound, nearest
+from lakegate.errors import (
+    BadInput,
+    ChecksumMismatch,
+    LakegateError,
+    ServerBusy,
+    ServiceUnavailable,
+    UnknownName,
+    VersionNotFound,
+    nearest,
+)
 
 ALL_ERRORS = [item for _, item in inspect.getmembers(errors, inspect.isclass) if item.__module__ == errors.__name__]
 
@@ -17,7 +26,7 @@ def test_every_error_belongs_to_the_tree_and_says_what_it_means(error):
 
 
 def test_only_what_can_heal_is_transient():
-    assert {error for error in ALL_ERRORS if error.is_transient} == {ServiceUnavailable, ChecksumMismatch}
+    assert {error for error in ALL_ERRORS if error.is_transient} == {ServiceUnavailable, ChecksumMismatch, ServerBusy}
 
 
 def test_a_missing_version_is_caught_as_an_unknown_name():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.prefect_api import PrefectApi
+from lakegate.lake.client import LakeClient
 from tests.flows.conftest import Person
 from tests.lifecycle.conftest import Workshop
 from tests.lifecycle.test_watch import Watched, darkened, serve
@@ -23,6 +24,7 @@ class PersonsWorkshop(Workshop):
         super().__init__(folder, person.settings)
         self.checkout = make_checkout(person.checkout, [self.dataset])
         self.settings = in_checkout(person.settings, self.checkout)
+        self.client = LakeClient(self.settings)
 
 
 def drift_events(api: PrefectApi, model: str) -> list[dict[str, Any]]:
