@@ -1,9 +1,14 @@
-import pytest
+from uuid import uuid4
 
+import pytest
+import requests
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from infra.prefect_api import PrefectApi
 from lakegate.compute_capability import fits
 from lakegate.declarations import ResourcesTable
 from lakegate.errors import SetupProblem
-from tasks.pools import PoolState, best_pool
+from tasks.pools import PoolState, best_pool, choose_pool
 
 ANY = ResourcesTable()
 
@@ -42,3 +47,28 @@ def test_where_nobody_serves_a_fitting_pool_those_that_would_fit_are_named() -> 
 def test_a_demand_fits_these_pools(demand: str | tuple[str, ...], pools: list[str]) -> None:
     known = ["control", "cpu", "gpu-cc75", "gpu-cc86", "gpu-cc120"]
     assert [pool for pool in known if fits(demand, pool)] == pools
+
+
+def add_pool(api: PrefectApi, name: str, waiting: int) -> None:
+    """Make a pool with a worker that just gave a sign of life and with runs that should have begun."""
+    api.post("work_pools/", {"name": name, "type": "process"})
+    sign = {"name": f"worker of {name}", "heartbeat_interval_seconds": 30}
+    requests.post(f"{api.url}/work_pools/{name}/workers/heartbeat", json=sign, timeout=30).raise_for_status()
+    flow = api.post("flows/", {"name": "train-model"})
+    body = {"name": f"{name}-{uuid4().hex[:6]}", "flow_id": flow["id"], "work_pool_name": name}
+    deployment = api.post("deployments/", body)
+    for _ in range(waiting):
+        api.post(f"deployments/{deployment['id']}/create_flow_run", {})
+
+
+@pytest.mark.services
+def test_the_server_is_asked_who_lives_and_what_waits(prefect_api: PrefectApi) -> None:
+    add_pool(prefect_api, "gpu-cc75", waiting=0)
+    add_pool(prefect_api, "gpu-cc86", waiting=2)
+    add_pool(prefect_api, "gpu-cc90", waiting=1)
+    prefect_api.post("work_pools/", {"name": "gpu-cc100", "type": "process"})  # served by nobody
+    with temporary_settings({PREFECT_API_URL: prefect_api.url}):
+        assert choose_pool(ResourcesTable(compute_capability=">=8.0")) == "gpu-cc90"
+        assert choose_pool(ResourcesTable(compute_capability=("7.5", "8.6"))) == "gpu-cc75"
+        with pytest.raises(SetupProblem, match="these would fit: 'gpu-cc100'"):
+            choose_pool(ResourcesTable(compute_capability="10.0"))
