@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ PR_SET_PDEATHSIG = 1
 STOP_GRACE_S = 10.0
 PORT_RELEASE_S = 3.0
 LOCALHOST = "127.0.0.1"
+FREE_PORTS = range(20_000, 32_768)
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,15 @@ def _send(process: psutil.Process, signal_number: int) -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind((LOCALHOST, 0))
-        return int(listener.getsockname()[1])
+    """Return a TCP port of the loopback interface that nobody listens on now.
+
+    It lies below the ports that the kernel gives to outgoing connections (from 32768 on Linux), which would otherwise
+    take it before the service that it is for has started.
+    """
+    while True:
+        port = secrets.choice(FREE_PORTS)
+        if port_is_free(port):
+            return port
 
 
 def port_is_free(port: int) -> bool:

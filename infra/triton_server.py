@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,13 +134,10 @@ def _choose_ports(before: TritonAddress | None) -> TritonAddress:
     """Return the ports that the server had if they are still free, else two free ones."""
     if before and processes.port_is_free(before.http_port) and processes.port_is_free(before.grpc_port):
         return before
-    with ExitStack() as held:
-        ports = []
-        for _ in range(2):
-            listener = held.enter_context(socket.socket())
-            listener.bind((processes.LOCALHOST, 0))
-            ports.append(int(listener.getsockname()[1]))
-    return TritonAddress(*ports)
+    http_port = grpc_port = processes.free_port()
+    while grpc_port == http_port:
+        grpc_port = processes.free_port()
+    return TritonAddress(http_port, grpc_port)
 
 
 def _address_file(home: Path, stage: Stage) -> Path:

@@ -14,6 +14,10 @@ CONFIG_FILE = "config.pbtxt"
 NO_ENGINE = "NO_ENGINE_FOR_THIS_GPU"
 """Default file of a TensorRT model that is never there: without it Triton falls back to some engine on another GPU."""
 
+INSTANCES = 2
+"""Processes per model. With one, tritonserver 2.51 stops handing out requests while its queue is full [ran]: at 2.5 times the
+capacity it answered 14 to 30 requests/s of the 90 that it can; with two it answers as many as it can."""
+
 MAX_QUEUE = 64
 QUEUE_DELAY_US = 2000
 QUEUE_TIMEOUT_US = 10_000_000
@@ -33,7 +37,7 @@ def python_config(spec: ServedSpec) -> str:
     config.output.add(name=SCORES, data_type=pb.TYPE_FP32, dims=[spec.max_objects])
     config.output.add(name=LABELS, data_type=pb.TYPE_INT32, dims=[spec.max_objects])
     config.output.add(name=N_OBJECTS, data_type=pb.TYPE_INT32, dims=[1])
-    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
+    config.instance_group.add(count=INSTANCES, kind=pb.ModelInstanceGroup.KIND_CPU)
     _add_batching(config, spec)
     return _checked(config)
 

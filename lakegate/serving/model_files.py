@@ -17,7 +17,7 @@ from lakegate.declarations import OperatingTable
 from lakegate.errors import ServingError
 from lakegate.imaging import PREPROCESSING_DIGEST
 from lakegate.registry.documents import RunReference, Stage
-from lakegate.serving.config import CONFIG_FILE, parse_config, python_config
+from lakegate.serving.config import CONFIG_FILE, INSTANCES, parse_config, python_config
 from lakegate.serving.contract import BACKEND_FILE, CODE_FOLDER, ONNX_FILE, SPEC_FILE, ServedSpec
 from lakegate.settings import Settings
 
@@ -52,7 +52,7 @@ class ModelFiles:
     operating: OperatingTable
     max_batch: int
     sampling_ratio: float  # 0..1
-    threads: int
+    threads: int  # of the machine, shared by the instances
     samples: Path | None = None  # folder for sampled frames
 
     @property
@@ -71,7 +71,7 @@ class ModelFiles:
             nms_iou=self.operating.nms_iou,
             max_objects=self.operating.max_objects,
             max_batch=self.max_batch,
-            threads=self.threads,
+            threads=max(1, self.threads // INSTANCES),
             sampling_ratio=self.sampling_ratio,
             samples=str(self.samples or ""),
         )

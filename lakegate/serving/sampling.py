@@ -12,8 +12,10 @@ from lakegate.canonical import sha256_bytes
 from lakegate.detections import FoundObject
 from lakegate.imaging import ByteArray
 
-MAX_FRAMES = 10_000
-MAX_BYTES = 2 * 2**30
+MAX_FRAMES = 5_000
+MAX_BYTES = 2**30
+"""Limits of one process; a model is served by two of them, which do not know each other's frames."""
+
 PNG_COMPRESSION = 1
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"))
 
@@ -35,7 +37,9 @@ class Frame:
 class FrameStore:
     """The folder of one release's frames: ``<time>-<sha12>.jpg|png`` with a ``.json`` beside each, which is written last.
 
-    The same image is kept once. Above ``max_frames`` or ``max_bytes`` nothing more is kept; ``say`` gets one line about that.
+    One process keeps the same image once.
+
+    Above ``max_frames`` or ``max_bytes`` nothing more is kept; ``say`` gets one line about that.
     """
 
     def __init__(
