@@ -34,6 +34,18 @@ def apply_release_triggers(settings: Settings, say: Say, *, remove: bool) -> Non
     _apply_schedules(api, deployment["id"], models, broken, remove)
 
 
+def followers_of(settings: Settings, dataset: str) -> list[str]:
+    """Return the models that a new version of the dataset starts a release of; a broken declaration starts none."""
+    models, _ = _declared(settings, lambda _: None)
+    return [name for name, declaration in models.items() if dataset in _followed(declaration)]
+
+
+def _followed(declaration: ModelDeclaration) -> list[str]:
+    if not declaration.schedule.on_new_version:
+        return []
+    return list(dict.fromkeys(split_reference(item)[0] for item in declaration.data.train))
+
+
 def automation_name(model: str, dataset: str) -> str:
     """Return the name by which the automation is recognised."""
     return f"{_prefix(model)}{dataset}"
@@ -92,8 +104,7 @@ def _apply_automations(
     wanted = {
         automation_name(model, dataset): version_automation(model, dataset, deployment_id)
         for model, declaration in models.items()
-        if declaration.schedule.on_new_version
-        for dataset in {split_reference(item)[0]: None for item in declaration.data.train}
+        for dataset in _followed(declaration)
     }
     present = [row for row in api.every("automations/filter", {}) if row["name"].startswith("Lakegate: release ")]
     kept: set[str] = set()

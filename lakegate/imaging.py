@@ -97,7 +97,11 @@ def decode_image(data: bytes) -> ByteArray:
                 raise BadImage(f"expected 8 bits per channel, came mode '{image.mode}'; convert the image to 8 bits first")
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadImage(f"not a whole image ({error}); deliver the image again") from error
+        raise BadImage(f"not a whole image ({_words(error)}); deliver the image again") from error
+
+
+def _words(error: Exception) -> str:
+    return "its format is not known" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def encoded_size_px(data: bytes) -> tuple[int, int]:
@@ -113,7 +117,7 @@ def encoded_size_px(data: bytes) -> tuple[int, int]:
         with Image.open(io.BytesIO(data)) as image:
             return image.height, image.width
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadImage(f"not a whole image ({error}); deliver the image again") from error
+        raise BadImage(f"not a whole image ({_words(error)}); deliver the image again") from error
 
 
 def resize(image_HWC: ByteArray, input_px: tuple[int, int]) -> tuple[ByteArray, Scale]:

@@ -10,6 +10,7 @@ from lakegate.catalog import load_model
 from lakegate.errors import BadInput, NotApproved, UnknownName
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.release import finish
+from lakegate.lifecycle.serving import require_production_server
 from lakegate.registry import one_time_codes, releases
 from lakegate.registry.decisions import DecisionWords
 from lakegate.registry.documents import Decision, ReleaseRequest
@@ -32,6 +33,8 @@ def decide(settings: Settings, model: str, words: DecisionWords, say: Callable[[
     """
     client = LakeClient(settings)
     request = _waiting_request(client, model)
+    if words.decision == "approve":
+        require_production_server(settings)
     recorded = releases.decide(client, request, words)
     waiting = _waiting_run(settings, request)
     if waiting is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from infra.release_triggers import apply_release_triggers
+from infra.release_triggers import apply_release_triggers, followers_of
 from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
 from lakegate.lake.client import LakeClient
@@ -87,6 +87,9 @@ def publish(
     else:
         console().print(f"validation report: {page}")
         console().print(f"{dataset}@{version} is published: {entry['samples']} samples, commit {entry['commit']}")
+        followers = [] if local else followers_of(settings, dataset)
+        if followers:
+            console().print(f"its tag starts a release of {', '.join(followers)}; `lakegate model list` says what waits")
 
 
 def version_rows(settings: Settings, dataset: str) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def init(
     if as_json:
         print_json({"model": model, "declaration": str(path)})
     else:
-        console().print(f"wrote {path}:\n\n{path.read_text()}\nnext: lakegate model train {model}", markup=False)
+        console().print(f"wrote {path}:\n\n{path.read_text()}\nnext: lakegate model release {model}", markup=False)
 
 
 @app.command("train")

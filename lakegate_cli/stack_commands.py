@@ -77,7 +77,7 @@ def _print_services(services: Sequence[ServiceStatus], as_json: bool) -> None:
         return
     for service in services:
         pid = f"pid {service.pid}" if service.pid else "-"
-        typer.echo(f"{service.name:16}{service.state:11}{pid:13}{service.address:24}log {service.log}")
+        typer.echo(f"{service.name:19}{service.state:11}{pid:13}{service.address:24}log {service.log}")
 
 
 def _as_json(service: ServiceStatus) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def wait_for_decision(request: ReleaseRequest) -> None:
             note = _record(client, request, words)
     if releases.find_decision(client, request) is not None:
         return
+    page = release_page_url(client.settings, request)
+    get_run_logger().info("waits for a decision by somebody other than %s: %s", request.requested_by, page)
     suspend_flow_run(
         wait_for_input=ApprovalForm.with_initial_data(description=f"{note}{_description(client, request)}"),
         timeout=TIMEOUT_S,

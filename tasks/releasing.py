@@ -63,6 +63,7 @@ def roll_back(model: str, number: int, requested_by: str) -> str:
     """Serve another release, test it there, and write the pointer to it."""
     settings = settings_for(requested_by)
     pointer, served = serving.roll_back(LakeClient(settings), settings, model, number, settings.user)
-    sentence = f"{model}: release {pointer.release} is in production, after release {pointer.previous or 'none'} ({served})"
+    before = f"after release {pointer.previous}" if pointer.previous else "the first"
+    sentence = f"{model}: release {pointer.release} is in production, {before} ({served})"
     get_run_logger().info(sentence)
     return sentence

@@ -157,7 +157,7 @@ def _build_here(folder: Path) -> BuildReport:
     if not closeness.passed:
         raise EngineNotBuilt(
             f"the {job.precision} engine does not compute what model.onnx does: {'; '.join(closeness.failures)}; "
-            "declare another precision, or raise the limits of this engine in [[export.engines]]"
+            "declare another precision, or raise the limits of this engine in [export] engines"
         )
     (folder / PLAN).write_bytes(plan)
     return report.model_copy(update={"closeness": closeness, "duration_s": round(time.monotonic() - started, 3)})

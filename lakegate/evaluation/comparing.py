@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from lakegate.catalog import split_reference
 from lakegate.errors import BadInput
@@ -25,8 +27,12 @@ Progress = Callable[[int, int], None]
 class _Judge:
     """One model with its opened file and its counters, over all datasets of a comparison."""
 
-    def __init__(self, model: ModelUnderTest, settings: Settings, progress: Progress | None) -> None:
+    def __init__(
+        self, model: ModelUnderTest, settings: Settings, progress: Progress | None, labels: tuple[str, ...]
+    ) -> None:
+        """Judge in the order of ``labels``, whatever the model's own order is."""
         self.model = model
+        self._order = np.array([labels.index(label) for label in model.labels], np.int64)
         self._lazy = LazyModel(model)
         self._settings = settings
         self._progress = progress
@@ -37,7 +43,8 @@ class _Judge:
         found = predict(self.model, images, self._settings, self._lazy, self._progress)
         self._n_inferred += found.n_inferred
         self._n_cached += found.n_cached
-        return found
+        ordered = {name: replace(item, labels=self._order[item.labels]) for name, item in found.detections.items()}
+        return replace(found, detections=ordered)
 
     @property
     def count(self) -> InferenceCount:
@@ -83,12 +90,13 @@ def compare(
         progress: called with (images done, images to compute) per model and dataset.
 
     Raises:
-        BadInput: the models do not know the same labels in the same order.
+        BadInput: the models do not know the same labels; another order does not matter.
         UnknownLabel: a test sample has a label that the models do not know.
         ChecksumMismatch: an ONNX file is not the one that its run recorded.
     """
     _require_same_labels(candidate, baseline)
-    judges = [_Judge(model, settings, progress) for model in (candidate, baseline) if model is not None]
+    models = [model for model in (candidate, baseline) if model is not None]
+    judges = [_Judge(model, settings, progress, candidate.labels) for model in models]
     others = {name: item for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset}
     main = _judge_set(judges, judged, "")
     side = {name: _judge_set(judges, item, split_reference(name)[1]) for name, item in others.items()}
@@ -113,9 +121,9 @@ def compare(
 
 
 def _require_same_labels(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:
-    if baseline is not None and candidate.labels != baseline.labels:
+    if baseline is not None and sorted(candidate.labels) != sorted(baseline.labels):
         raise BadInput(
-            f"expected two models with the same labels in the same order; {candidate.title} has {list(candidate.labels)}, "
+            f"expected two models with the same labels; {candidate.title} has {list(candidate.labels)}, "
             f"{baseline.title} has {list(baseline.labels)}; train the candidate on a version with the baseline's labels"
         )
 

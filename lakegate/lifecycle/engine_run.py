@@ -139,7 +139,7 @@ def narrow_run(
     if not closeness.passed:
         raise EngineNotBuilt(
             f"model.onnx in {engine.precision} does not compute what model.onnx does: {'; '.join(closeness.failures)}; "
-            "declare another precision, or raise the limits of this engine in [[export.engines]]"
+            "declare another precision, or raise the limits of this engine in [export] engines"
         )
     return NarrowedRun(source, declaration, narrowed, dict(candidate.metadata), calibration, pictures, closeness)
 
@@ -236,7 +236,7 @@ def engines_gate(outcomes: Sequence[EngineOutcome]) -> str:
         return ""
     return (
         f"model.toml demands {len(outcomes)} engine{'s' if len(outcomes) > 1 else ''}, not built: {'; '.join(missing)}. "
-        "Build on a machine with that GPU, or take it out of [[export.engines]], then release again"
+        "Build on a machine with that GPU, or take it out of [export] engines, then release again"
     )
 
 

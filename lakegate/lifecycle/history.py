@@ -70,6 +70,11 @@ def stage_status(client: LakeClient, model: str) -> dict[str, Any]:
         )
     elif decision is not None and decision.decision == "reject":
         sentence += f"; the last proposal was rejected by {decision.approver}: {decision.reason}"
+    elif decision is not None and staging is not None:
+        sentence += (
+            f"; release {staging.release} was approved by {decision.approver} and is not in production yet: "
+            f"`lakegate model approve {model} --by {decision.approver} --reason TEXT` goes on with it and asks for no code"
+        )
     return {"model": model, "production": number, "staging": open_number, "sentence": sentence}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakegate.catalog import load_dataset
 from lakegate.declarations import ResourcesTable
 from lakegate.errors import GateFailed, RegistryError
 from lakegate.gate_rules import Outcome
@@ -20,6 +21,7 @@ from lakegate.registry import releases, runs
 from lakegate.registry.documents import EngineOutcome, Release, ReleaseRequest
 from lakegate.registry.roles import load_roles, propose_reviewers, team_members
 from lakegate.registry.store import EVIDENCE, put_evidence, read_document, read_pointer
+from lakegate.serving.functional_cases import load_cases
 from lakegate.settings import Settings
 
 
@@ -95,6 +97,7 @@ def plan_release(
     """
     training = plan_run(client, settings, model, [version] if version else [], seed)
     team_members(load_roles(settings), training.declaration)  # a team that nobody knows is told before anything is trained
+    load_cases(settings, model, load_dataset(settings, training.versions[0].dataset).labels)  # as is a case that cannot be read
     author = requested_by.strip() or _publisher(client, training, version) or settings.user
     proposed = read_document(client, EVIDENCE, _own_path(flow_run_id), ReleaseRequest) if flow_run_id else None
     if proposed is not None:

@@ -110,7 +110,7 @@ def release_words(request: ReleaseRequest, page_url: str) -> str:
         "replaces": replaces,
         "trained and judged on": ", ".join(request.versions),
         "candidate": f"run {request.candidate.run_id}",
-        "code": request.code_commit[:60],
+        "code": request.code_commit[:12] + (" (not committed)" if "+" in request.code_commit else ""),
         "engines": _counted([item.outcome for item in request.engines]) or "none demanded",
         "functional tests": _counted([item.outcome for item in request.functional]) or "none run",
         "in staging": request.served or "not served",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lakegate.catalog import load_model
 from lakegate.declarations import ModelDeclaration, OperatingTable
 from lakegate.engines.onnx_session import OnnxModel
-from lakegate.errors import BadInput, LakegateError, RegistryError, VersionNotFound
+from lakegate.errors import BadInput, LakegateError, RegistryError, ServiceUnavailable, VersionNotFound
 from lakegate.lake.attestation import require_attestation
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_object
@@ -48,6 +48,16 @@ def find_stand(settings: Settings, stage: Stage) -> Stand | None:
         return None
     log = settings.home / "logs" / f"triton-{stage}.log"
     return Stand(TritonServer(http, grpc, stage), repository_dir(settings, stage), log)
+
+
+def require_production_server(settings: Settings) -> None:
+    """Raise ``ServiceUnavailable`` where this stack has a production server and it does not answer; before anything moves."""
+    stand = find_stand(settings, "production")
+    if stand is not None and not stand.server.is_live():
+        raise ServiceUnavailable(
+            f"the production server at {stand.server.http} does not answer, so nothing was decided or moved; "
+            "run `lakegate up`, then try again"
+        )
 
 
 def stage_candidate(
@@ -151,6 +161,7 @@ def model_files(
             f"{run.model_sha256[:12]}; do not serve it, look at the run's branch"
         )
     is_sampled = stage == "production"
+    released = stored_declaration(client, model, run.run_id)
     return ModelFiles(
         model=model,
         number=number,
@@ -159,11 +170,19 @@ def model_files(
         labels=onnx.labels,
         input_px=onnx.input_px,
         operating=operating,
-        max_batch=stored_declaration(client, model, run.run_id).export.batch[2],
-        sampling_ratio=load_model(settings, model).monitoring.sampling_ratio if is_sampled else 0.0,
+        max_batch=released.export.batch[2],
+        sampling_ratio=_sampling_ratio(settings, released, model) if is_sampled else 0.0,
         threads=settings.threads,
         samples=samples_dir(settings, stage, model, number) if is_sampled else None,
     )
+
+
+def _sampling_ratio(settings: Settings, released: ModelDeclaration, model: str) -> float:
+    """Return today's share; where today's model.toml cannot be read, the one of the release, which must be served anyway."""
+    try:
+        return load_model(settings, model).monitoring.sampling_ratio
+    except BadInput:
+        return released.monitoring.sampling_ratio
 
 
 def ready_cases(client: LakeClient, settings: Settings, files: ModelFiles) -> tuple[ReadyCase, ...]:

@@ -138,7 +138,7 @@ def _same_or_refused(request: ReleaseRequest, earlier: Decision, words: Decision
     if (earlier.decision, person_key(earlier.approver)) != (words.decision, person_key(words.approver)):
         raise NotApproved(
             f"release {request.release} of {request.model} was decided already: {earlier.decision} by "
-            f"{earlier.approver} at {earlier.decided_at}; start a new release to decide again"
+            f"{earlier.approver} at {earlier.decided_at}; `lakegate model status {request.model}` says how it stands"
         )
     return earlier
 

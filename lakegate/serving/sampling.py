@@ -37,7 +37,7 @@ class Frame:
 class FrameStore:
     """The folder of one release's frames: ``<time>-<sha12>.jpg|png`` with a ``.json`` beside each, which is written last.
 
-    One process keeps the same image once.
+    The same image is kept once, also where several processes serve the model.
 
     Above ``max_frames`` or ``max_bytes`` nothing more is kept; ``say`` gets one line about that.
     """
@@ -76,7 +76,20 @@ class FrameStore:
         except OSError as error:
             self._say(f"a frame could not be kept in {self.folder}: {error}")
 
+    def _claim(self, name: str) -> bool:
+        """Return True for the one process that keeps this image."""
+        claims = self.folder / ".claims"
+        claims.mkdir(parents=True, exist_ok=True)
+        try:
+            os.close(os.open(claims / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        return True
+
     def _keep(self, frame: Frame, name: str, objects: Sequence[FoundObject]) -> None:
+        if not self._claim(name):
+            self._kept.add(name)
+            return
         data, suffix = _as_file(frame.image)
         now = datetime.now(UTC)
         stem = f"{now:%Y%m%dT%H%M%S}-{name}"

@@ -139,6 +139,7 @@ class TritonServer:
             ServerBusy: its queue is full; nothing was run.
             ServingError, ServiceUnavailable: the model is not served, or the server does not answer.
         """
+        _require_image(image)
         arrays, number = (self._infer_http if protocol == "http" else self._infer_grpc)(model, image, sampled)
         return Answer(to_detections(arrays).named(self.labels(model, number)), number)
 
@@ -224,6 +225,19 @@ class TritonServer:
         except requests.RequestException as error:
             where = f"{self.http} ({self.stage})"
             raise ServiceUnavailable(f"no Triton server answers at {where}: {error}; run `lakegate up`") from error
+
+
+def _require_image(image: object) -> None:
+    """Refuse here what the server would take for something else: over HTTP bytes carry no type of their own."""
+    if isinstance(image, bytes):
+        return
+    shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if shape is None or len(shape) != 3 or shape[2] != 3 or str(dtype) != "uint8":
+        came = f"{type(image).__name__}" if shape is None else f"{dtype} of shape {tuple(shape)}"
+        raise BadInput(
+            f"expected the bytes of a JPEG or PNG file, or uint8 RGB of shape (height, width, 3); came {came}; "
+            "a file is given as pathlib.Path"
+        )
 
 
 def _words(answer: requests.Response) -> str:

@@ -133,8 +133,17 @@ def test_further_datasets_are_columns_of_their_own_and_may_share_sample_ids(worl
 
 def test_models_with_other_labels_are_refused(world: World) -> None:
     now = world.version({0: []})
-    with pytest.raises(BadInput, match="same labels in the same order"):
-        compare(world.model("new", {}), world.model("old", {}, labels=LABELS[::-1]), now, None, world.settings)
+    with pytest.raises(BadInput, match="expected two models with the same labels"):
+        compare(world.model("new", {}), world.model("old", {}, labels=(*LABELS, "cello")), now, None, world.settings)
+
+
+def test_a_baseline_that_knows_the_labels_in_another_order_is_judged_by_their_names(world: World) -> None:
+    now = world.version({number: [object_at(number)] for number in range(4)})
+    found_cells = {number: [found(number, 0.9, 1)] for number in range(3)}  # label 1 of the turned order is "cell"
+    baseline = world.model("old", found_cells, labels=LABELS[::-1])
+    matrix = compare(world.model("new", {}), baseline, now, None, world.settings, n_latency_images=0)
+    cell = matrix.require_cell("all")
+    assert (cell.value("recall", row="baseline"), cell.n_flips["negative"]["cell"]) == (0.75, 3)
 
 
 def test_a_test_object_with_a_label_that_the_models_do_not_know_is_refused(world: World) -> None:

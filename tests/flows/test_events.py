@@ -132,3 +132,10 @@ def give_up(person: Person, run: dict[str, Any]) -> None:
     api = api_of(person)
     api.post(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
     wait_until(lambda: api.get(f"flow_runs/{run['id']}")["state_type"] in ENDS)
+
+
+def test_the_server_plans_the_runs_of_schedules(following: Person) -> None:
+    """Its scheduler works in the background: where it fails, nothing else of the server does."""
+    for flow in ("reconcile-events", "watch-production"):
+        planned = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+        wait_until(lambda planned=planned: bool(api_of(following).every("flow_runs/filter", planned)))
