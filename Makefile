@@ -21,7 +21,7 @@ demo: $(READY)
 	$(VENV)/bin/lakegate demo $(if $(APPROVE),--approve $(APPROVE))
 
 test: $(READY)
-	$(VENV)/bin/python -m tests.engines.bindings
+	$(VENV)/bin/python -m tests.prepare
 	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 up down status: $(READY)
