@@ -22,7 +22,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/python -m tests.prepare
-	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 up down status: $(READY)
 	$(VENV)/bin/lakegate $@

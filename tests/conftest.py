@@ -83,15 +83,9 @@ def settings(lakefs_stack: Settings) -> Settings:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays.
-
-    Each file runs in one process; those of tests/flows, which share a stack, all in the same one.
-    """
+    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays."""
     ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
     items.sort(key=lambda item: min((rank for name, rank in ranks.items() if item.nodeid.startswith(name)), default=99))
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("flows" if file.startswith("tests/flows") else file))
 
 
 def pytest_report_header() -> list[str]:
