@@ -51,8 +51,8 @@ class PrefectApi:
                 break
         return rows
 
-    def change(self, method: Literal["PUT", "PATCH"], path: str, body: Any) -> None:
-        """Replace or change the thing at ``path``; one that is gone meanwhile is no error."""
+    def change(self, method: Literal["PUT", "PATCH", "POST"], path: str, body: Any) -> None:
+        """Send ``body`` where no answer is wanted; a thing that is gone meanwhile is no error, a busy server is asked again."""
         self._call(method, path, body)
 
     def delete(self, path: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
 
 from infra import processes
 from infra.prefect_api import PrefectApi
@@ -54,7 +53,7 @@ def post_event(person: Person, version: str) -> None:
         "resource": {"prefect.resource.id": f"lakegate.dataset.{DATASET}"},
         "payload": {"dataset": DATASET, "version": version, "commit": "of the same tag"},
     }
-    requests.post(f"{api_of(person).url}/events", json=[event], timeout=30).raise_for_status()
+    api_of(person).change("POST", "events", [event])
 
 
 def wait_until(is_so: Callable[[], bool], timeout_s: float = 120.0) -> None:

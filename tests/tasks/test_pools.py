@@ -1,7 +1,6 @@
 from uuid import uuid4
 
 import pytest
-import requests
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.prefect_api import PrefectApi
@@ -53,7 +52,7 @@ def add_pool(api: PrefectApi, name: str, waiting: int) -> None:
     """Make a pool with a worker that just gave a sign of life and with runs that should have begun."""
     api.post("work_pools/", {"name": name, "type": "process"})
     sign = {"name": f"worker of {name}", "heartbeat_interval_seconds": 30}
-    requests.post(f"{api.url}/work_pools/{name}/workers/heartbeat", json=sign, timeout=30).raise_for_status()
+    api.change("POST", f"work_pools/{name}/workers/heartbeat", sign)
     flow = api.post("flows/", {"name": "train-model"})
     body = {"name": f"{name}-{uuid4().hex[:6]}", "flow_id": flow["id"], "work_pool_name": name}
     deployment = api.post("deployments/", body)
