@@ -8,14 +8,21 @@ from typing import Any, Literal, get_args
 
 from lakegate.canonical import FLOAT_DECIMALS, canonical_json
 from lakegate.errors import BadInput
+from lakegate.geometry import Keypoint, Polygon, Rle
 
 Split = Literal["train", "val", "test"]
+SHAPE_KEYS = ("label", "bbox", "polygon", "rle", "keypoints", "track_id")  # what an object's id is made from, where it has none
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One labelled object. ``bbox_xywh_px`` follows COCO: x, y of the top left corner, width, height, in pixels."""
+    """One labelled object, or a label of the whole image, which has no shape.
+
+    ``bbox_xywh_px`` follows COCO: x, y of the top left corner, width, height, in pixels. An object with another shape has the
+    box around it, too. Polygons are filled and belong together; an object has polygons or ``rle``, never both. ``track_id``
+    is the same on every frame of one clip on which the object is seen.
+    """
 
     label: str
     bbox_xywh_px: Box | None = None
@@ -23,6 +30,20 @@ class Annotation:
     id: str = ""
     author: str = ""
     origin: str = ""
+    polygons_px: tuple[Polygon, ...] = ()
+    rle: Rle | None = None
+    keypoints: tuple[Keypoint, ...] = ()
+    track_id: str = ""
+
+    @property
+    def is_image_level(self) -> bool:
+        """Tell whether the label is about the whole image."""
+        return self.bbox_xywh_px is None and not self.polygons_px and self.rle is None and not self.keypoints
+
+    @property
+    def geometry(self) -> tuple[Any, ...]:
+        """What is compared when two versions are: box, polygons, mask and keypoints."""
+        return self.bbox_xywh_px, self.polygons_px, self.rle, self.keypoints
 
     @property
     def box_xyxy_px(self) -> Box:
@@ -37,7 +58,13 @@ class Annotation:
         content: dict[str, Any] = {"id": self.id, "label": self.label}
         if self.bbox_xywh_px is not None:
             content["bbox"] = [float(side) for side in self.bbox_xywh_px]
-        for name in ("attributes", "author", "origin"):
+        if self.polygons_px:
+            content["polygon"] = [[float(number) for number in polygon] for polygon in self.polygons_px]
+        if self.rle is not None:
+            content["rle"] = self.rle.to_dict()
+        if self.keypoints:
+            content["keypoints"] = [point.to_dict() for point in self.keypoints]
+        for name in ("attributes", "author", "origin", "track_id"):
             if getattr(self, name):
                 content[name] = getattr(self, name)
         return content
@@ -53,6 +80,10 @@ class Annotation:
             id=content.get("id", ""),
             author=content.get("author", ""),
             origin=content.get("origin", ""),
+            polygons_px=tuple(tuple(float(number) for number in polygon) for polygon in content.get("polygon", ())),
+            rle=Rle.from_dict(content["rle"]) if "rle" in content else None,
+            keypoints=tuple(Keypoint.from_dict(point) for point in content.get("keypoints", ())),
+            track_id=content.get("track_id", ""),
         )
 
 
@@ -158,7 +189,7 @@ def with_ids(annotations: tuple[Annotation, ...]) -> list[Annotation]:
     result = []
     for item in sorted(annotations, key=_canonical_order):
         if not item.id:
-            content = {key: value for key, value in item.to_dict().items() if key in ("label", "bbox")}
+            content = {key: value for key, value in item.to_dict().items() if key in SHAPE_KEYS}
             stem = hashlib.sha256(canonical_json(content)).hexdigest()[:8]
             seen[stem] = seen.get(stem, 0) + 1
             item = replace(item, id=stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")

@@ -57,7 +57,7 @@ def stage_coco(records: Sequence[SourceRecord], labels: Sequence[str], folder: P
                 "id": annotation_number(number, index),
                 "image_id": number + 1,
                 "category_id": numbers[item.label],
-                "bbox": list(item.bbox_xywh_px),
+                "bbox": list(item.bbox_xywh_px or ()),
                 "iscrowd": 0,
                 "segmentation": [],
             }

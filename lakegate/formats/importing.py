@@ -16,7 +16,7 @@ from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import BadDeclaration, BadExport, nearest
 from lakegate.formats.coco import read_coco, stage_coco
 from lakegate.formats.export_files import ExportFiles, open_export
-from lakegate.formats.reading import Reading, SourceRecord, printable
+from lakegate.formats.reading import Reading, SourceObject, SourceRecord, printable
 from lakegate.formats.recognising import Format, check_format, recognise
 from lakegate.formats.staging import Stage, difference, import_through_datumaro
 from lakegate.formats.voc import read_voc, stage_voc
@@ -162,17 +162,42 @@ def _sample(record: SourceRecord, known: Format, declaration: DatasetDeclaration
         return None
     if record.stated_size_px not in (None, record.size_px):
         reading.problem(record.sample_id, record.label_file, "size_matches", _size_reason(record))
-    group = _group(record.sample_id, declaration.split.group)
+    group = _group(record, declaration.split.group)
     split = _split(record, group, declaration, reading)
     if split is None:
         return None
     width, height = record.size_px
-    annotations = tuple(
-        Annotation(item.label, tuple(round(side, FLOAT_DECIMALS) for side in item.bbox_xywh_px), item.attributes)  # type: ignore[arg-type]
-        for item in objects
+    sample = Sample(
+        id=record.sample_id,
+        width_px=width,
+        height_px=height,
+        annotations=tuple(map(_annotation, objects)),
+        split=split,
+        group=group,
+        tags=record.tags,
+        source={"format": known, "file": record.label_file, **record.source},
+        captured_at=record.captured_at,
+        frame=record.frame,
     )
-    source = {"format": known, "file": record.label_file}
-    return ImportedSample(Sample(record.sample_id, width, height, annotations, split, group, source=source), record.image)
+    return ImportedSample(sample, record.image)
+
+
+def _annotation(item: SourceObject) -> Annotation:
+    box = item.bbox_xywh_px
+    return Annotation(
+        label=item.label,
+        bbox_xywh_px=None if box is None else tuple(round(side, FLOAT_DECIMALS) for side in box),  # type: ignore[arg-type]
+        attributes=item.attributes,
+        author=item.author,
+        origin=item.origin,
+        polygons_px=tuple(tuple(round(number, FLOAT_DECIMALS) for number in polygon) for polygon in item.polygons_px),
+        rle=item.rle,
+        keypoints=tuple(
+            replace(point, x_px=round(point.x_px, FLOAT_DECIMALS), y_px=round(point.y_px, FLOAT_DECIMALS))
+            for point in item.keypoints
+        ),
+        track_id=item.track_id,
+    )
 
 
 def _size_reason(record: SourceRecord) -> str:
@@ -181,10 +206,11 @@ def _size_reason(record: SourceRecord) -> str:
     return f"the label file says {stated[0]} × {stated[1]} px, the image has {real[0]} × {real[1]} px{turned}"
 
 
-def _group(sample_id: str, rule: str) -> str:
-    """Return the group of a sample: itself, or what the pattern (its first group, where it has one) finds in its id."""
+def _group(record: SourceRecord, rule: str) -> str:
+    """Return the group of a sample: its clip, or itself, or what the pattern (its first group) finds in its id."""
+    sample_id = record.sample_id
     if rule == "name":
-        return sample_id
+        return record.clip or sample_id
     try:
         found = re.search(rule, sample_id)
     except re.error as error:

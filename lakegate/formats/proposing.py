@@ -85,7 +85,7 @@ def _has_bad_box(record: SourceRecord) -> bool:
         or min(x, y) < -BOX_TOLERANCE_PX
         or x + width > width_px + BOX_TOLERANCE_PX
         or y + height > height_px + BOX_TOLERANCE_PX
-        for x, y, width, height in (item.bbox_xywh_px for item in record.objects)
+        for x, y, width, height in (item.bbox_xywh_px for item in record.objects if item.bbox_xywh_px is not None)
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lakegate.geometry import Keypoint, Polygon, Rle
 from lakegate.quality.problems import SampleProblem
 from lakegate.samples import Box, Split
 
@@ -11,11 +12,21 @@ SizePx = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class SourceObject:
-    """One object as its label file states it; ``bbox_xywh_px`` is exact, and may lie outside or have no area."""
+    """One object as its label file states it; ``bbox_xywh_px`` is exact, and may lie outside or have no area.
+
+    It is None for a label of the whole image, and the box around the shape where the file gives another shape only. The
+    other fields are those of :class:`lakegate.samples.Annotation`.
+    """
 
     label: str
-    bbox_xywh_px: Box
+    bbox_xywh_px: Box | None
     attributes: dict[str, str] = field(default_factory=dict)
+    polygons_px: tuple[Polygon, ...] = ()
+    rle: Rle | None = None
+    keypoints: tuple[Keypoint, ...] = ()
+    track_id: str = ""
+    author: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,11 @@ class SourceRecord:
     objects: tuple[SourceObject, ...]
     stated_size_px: SizePx | None = None
     split: Split | None = None
+    tags: tuple[str, ...] = ()
+    source: dict[str, str] = field(default_factory=dict)  # beyond format and file: task, job, licence
+    clip: str = ""  # the video that a frame is of; its frames are one group
+    frame: int | None = None
+    captured_at: str = ""
 
 
 @dataclass

@@ -99,7 +99,7 @@ def difference(expected: Sequence[SourceObject], imported: Sequence[Imported]) -
     if len(expected) != len(imported):
         return f"the file holds {len(expected)} objects, Datumaro read {len(imported)}"
     for number, (one, (label, corners)) in enumerate(zip(expected, imported, strict=True), start=1):
-        x, y, width, height = one.bbox_xywh_px
+        x, y, width, height = one.bbox_xywh_px or (0.0, 0.0, 0.0, 0.0)
         wanted = (x, y, x + width, y + height)
         if label != one.label:
             return f"object {number} is '{one.label}' in the file, Datumaro read '{label}'"
