@@ -67,19 +67,27 @@ def fetch_images(client: LakeClient, settings: Settings, version: LocalVersion, 
 
 def _list(client: LakeClient, settings: Settings, version: DatasetVersion, attested: bool) -> Entries:
     """List a commit with a SHA-256 for each object; what is not attested is refused."""
-    entries = client.complete_sha256(version.dataset, version.commit, client.list_objects(version.dataset, version.commit))
+    entries = client.list_objects(version.dataset, version.commit)
+    if any(entry.sha256 is None for entry in entries):
+        entries = client.complete_sha256(version.dataset, version.commit, entries)
     if attested:
         require_attested_content(client, settings, version.dataset, version.commit, content_digest(entries))
     return entries
 
 
 def _changed_samples(old: Entries, new: Entries) -> set[str]:
-    sides = [{(entry.path, entry.sha256) for entry in entries if _is_sample(entry)} for entries in (old, new)]
-    return {sample_id_of(path) for path, _ in sides[0] ^ sides[1]}
+    sides = [{(entry.path, entry.sha256) for entry in entries} for entries in (old, new)]
+    return {sample_id_of(path) for path, _ in sides[0] ^ sides[1] if path.startswith((IMAGES, ANNOTATIONS))}
 
 
-def _is_sample(entry: ObjectEntry) -> bool:
-    return entry.path.startswith((IMAGES, ANNOTATIONS))
+def _samples_among(entries: Entries, names: set[str] | None) -> list[tuple[str, ObjectEntry]]:
+    """Return sample id and object of each image and annotation file of these samples (``None``: of all)."""
+    found = []
+    for entry in entries:
+        folder, _, inner = entry.path.partition("/")
+        if f"{folder}/" in (IMAGES, ANNOTATIONS) and (names is None or inner in names or inner.rpartition(".")[0] in names):
+            found.append((sample_id_of(entry.path), entry))
+    return found if names is None else [(name, entry) for name, entry in found if name in names]
 
 
 def _open_some(
@@ -91,11 +99,11 @@ def _open_some(
     read: dict[tuple[str, str], Sample] | None = None,
 ) -> LocalVersion:
     """Open the samples ``names`` (``None``: all); labels that stand in ``read`` are not parsed again."""
-    chosen = [entry for entry in entries if _is_sample(entry) and (names is None or sample_id_of(entry.path) in names)]
-    labels = {sample_id_of(entry.path): entry for entry in chosen if entry.path.startswith(ANNOTATIONS)}
+    chosen = _samples_among(entries, names)
+    labels = {name: entry for name, entry in chosen if entry.path.startswith(ANNOTATIONS)}
     images = {
-        sample_id_of(entry.path): LocalImage(cache_path(settings, str(entry.sha256)), str(entry.sha256))
-        for entry in chosen
+        name: LocalImage(cache_path(settings, str(entry.sha256)), str(entry.sha256))
+        for name, entry in chosen
         if entry.path.startswith(IMAGES)
     }
     if labels.keys() != images.keys():
