@@ -23,6 +23,7 @@ from lakegate.quality.report import Heading, render_validation_html, report_json
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
 from lakegate.shared_store import S3, fetch_prefix
+from lakegate.thumbnails import Thumbnails
 
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
@@ -156,7 +157,8 @@ class Publication:
         images = {name: image.path for name, image in local.images.items()}
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts)
+        thumbnails = Thumbnails.cached(self._settings)
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails)
         publish.attest(
             self._client,
             self._settings,
