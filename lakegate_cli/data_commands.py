@@ -1,13 +1,14 @@
 """``lakegate data …``: dataset versions."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from infra.release_triggers import apply_release_triggers, followers_of
 from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
+from lakegate.formats.registry import SourceFormat
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.sources import check_address, is_remote
 from lakegate.settings import Settings
@@ -16,7 +17,6 @@ from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
 
 app = typer.Typer(no_args_is_help=True)
-Format = Literal["auto", "voc", "coco", "yolo"]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
 WHAT = "Folder, archive, s3://bucket/prefix or lakefs://repository/ref/path"
 ImagesOption = Annotated[str, typer.Option("--images", help=f"{WHAT} of the images, where the export has none.")]
@@ -61,7 +61,7 @@ def publish(
     source: SourceOption,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
     images: ImagesOption = "",
-    source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
+    source_format: Annotated[SourceFormat, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     where: Annotated[str, typer.Option("--where", help='Only these samples, for example: count("person") == 0')] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of samples for which the export states none.")] = "",
