@@ -3,6 +3,7 @@
 from prefect import get_run_logger
 
 from lakegate.lake.client import LakeClient
+from lakegate.lifecycle import showing
 from lakegate.lifecycle.publication import Publication, PublicationRequest
 from tasks.artifacts import artifact_key, show_link, show_text
 from tasks.running import settings_for, step
@@ -69,9 +70,17 @@ def tag_version(publication: Publication) -> None:
 
 
 def show_version(publication: Publication) -> str:
-    """Leave the validation report on the run; return ``dataset@tag``."""
+    """Leave the validation report and a page of the version's samples on the run; return ``dataset@tag``."""
     key = artifact_key("validation", publication.request.dataset)
     page = publication.save_page()
     show_link(key, page.url, f"Validation report of {publication.request.reference}")
+    show_samples(publication.request.dataset, publication.request.version)
     show_text(f"{key}-summary", publication.summary_markdown())
     return publication.request.reference
+
+
+def show_samples(dataset: str, tag: str) -> None:
+    """Leave a page on the run on which the version's samples can be browsed."""
+    settings = settings_for("")
+    shown = showing.show_version(LakeClient(settings), settings, f"{dataset}@{tag}")
+    show_link(artifact_key("samples", dataset), shown.page.url, f"Samples of {dataset}@{tag}")

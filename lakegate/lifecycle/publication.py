@@ -174,14 +174,15 @@ class Publication:
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
         thumbnails = Thumbnails.cached(self._settings)
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails)
+        notes = _done(self._imported, "read_export").notes
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
             self._settings,
             self.request.dataset,
             self._commit,
             report_html=self._page_html,
-            report_json=report_json(audited, screening.quarantined, *facts),
+            report_json=report_json(audited, screening.quarantined, *facts, notes),
             rules_digest=audited.rules_digest,
             publisher=self._settings.user,
         )
