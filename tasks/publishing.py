@@ -5,6 +5,7 @@ from prefect import get_run_logger
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.publication import Publication, PublicationRequest
 from tasks.artifacts import artifact_key, show_link, show_text
+from tasks.diffing import show_difference
 from tasks.running import settings_for, step
 
 
@@ -60,9 +61,12 @@ def tag_version(publication: Publication) -> None:
 
 
 def show_version(publication: Publication) -> str:
-    """Leave the validation report on the run; return ``dataset@tag``."""
+    """Leave the validation report, and what changed since the version before, on the run; return ``dataset@tag``."""
     key = artifact_key("validation", publication.request.dataset)
     page = publication.save_page()
     show_link(key, page.url, f"Validation report of {publication.request.reference}")
     show_text(f"{key}-summary", publication.summary_markdown())
+    shown = publication.show_diff()
+    if shown is not None:
+        show_difference(shown)
     return publication.request.reference
