@@ -10,11 +10,20 @@ from tasks.running import settings_for, step
 
 
 def open_publication(
-    dataset: str, source: str, version: str, images: str, source_format: str, message: str, requested_by: str
+    dataset: str,
+    source: str,
+    version: str,
+    images: str,
+    source_format: str,
+    message: str,
+    requested_by: str,
+    where: str = "",
+    licence: str = "",
 ) -> Publication:
     """Check the words of the form before anything is read."""
     settings = settings_for(requested_by)
-    request = PublicationRequest.from_words(settings, dataset, source, version, images, source_format, message)
+    words = (dataset, source, version, images, source_format, message, where, licence)
+    request = PublicationRequest.from_words(settings, *words)
     return Publication(LakeClient(settings), settings, request, get_run_logger().info)
 
 

@@ -78,6 +78,14 @@ def read_voc(export: ExportFiles) -> Reading:
     return reading
 
 
+def is_voc(path: Path) -> bool:
+    """Return True for an XML file that has an element ``<annotation>`` in its first 64 KiB."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="ignore")
+    return "<annotation>" in text or "<annotation " in text
+
+
 def stage_voc(records: Sequence[SourceRecord], labels: Sequence[str], folder: Path) -> None:
     """Lay out ``Annotations/``, ``JPEGImages/``, ``ImageSets/Main/all.txt`` and the labels as Datumaro reads them."""
     for name in ("Annotations", "JPEGImages", "ImageSets/Main"):

@@ -53,9 +53,9 @@ def show_diff(client: LakeClient, settings: Settings, dataset: str, old: str, ne
     difference = diff_versions(*sides)
     for side, names in zip(sides, samples_to_fetch(*sides, chosen_samples(difference)), strict=True):
         fetch_images(client, settings, side, names)
-    commits = [side.version.commit for side in sides]
+    old_commit, new_commit = (side.version.commit for side in sides)
     html = render_diff_html(
-        DiffHeading(dataset, old, new, *commits, settings.lakefs_endpoint.rstrip("/")),
+        DiffHeading(dataset, old, new, old_commit, new_commit, settings.lakefs_endpoint.rstrip("/")),
         difference,
         make_cards(*sides, difference, Thumbnails.cached(settings), settings.threads),
         compared_distributions(*sides, _brightness(settings, sides)),
