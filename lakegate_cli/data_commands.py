@@ -155,25 +155,28 @@ def log(dataset: str, as_json: JsonOption = False) -> None:
 
 
 @app.command("diff")
-def diff(dataset: str, old: str, new: str, as_json: JsonOption = False) -> None:
+def diff(
+    dataset: str,
+    old: str,
+    new: str,
+    html: Annotated[bool, typer.Option("--html", help="Also write a page of the changed samples, before and after.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Say what changed between two versions, in samples and in objects."""
-    from lakegate.lake.diff import diff_versions
-    from lakegate.lake.local import open_version
-    from lakegate.lake.versions import pin
+    from lakegate.lifecycle.data_diff import diff_references, show_diff
     from lakegate.lifecycle.diff_words import describe_diff
 
     settings = Settings.load()
     load_dataset(settings, dataset)
     client = LakeClient(settings)
-    sides = [
-        open_version(client, settings, pin(client, f"{dataset}@{ref}"))
-        for ref in (old, new)
-    ]
-    difference = diff_versions(*sides)
+    shown = show_diff(client, settings, dataset, old, new) if html else None
+    difference = shown.difference if shown else diff_references(client, settings, dataset, old, new)
     if as_json:
         print_json(difference.to_json())
     else:
         console().print(describe_diff(difference, f"{dataset}@{old}", f"{dataset}@{new}"), markup=False)
+    if shown:
+        typer.echo(f"page: {shown.page.url}", err=as_json)
 
 
 @app.command("get")

@@ -6,6 +6,7 @@ from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import showing
 from lakegate.lifecycle.publication import Publication, PublicationRequest
 from tasks.artifacts import artifact_key, show_link, show_text
+from tasks.diffing import show_difference
 from tasks.running import settings_for, step
 
 
@@ -70,12 +71,15 @@ def tag_version(publication: Publication) -> None:
 
 
 def show_version(publication: Publication) -> str:
-    """Leave the validation report and a page of the version's samples on the run; return ``dataset@tag``."""
+    """Leave the validation report, the version's samples, and what changed since the version before, on the run."""
     key = artifact_key("validation", publication.request.dataset)
     page = publication.save_page()
     show_link(key, page.url, f"Validation report of {publication.request.reference}")
     show_samples(publication.request.dataset, publication.request.version)
     show_text(f"{key}-summary", publication.summary_markdown())
+    shown = publication.show_diff()
+    if shown is not None:
+        show_difference(shown)
     return publication.request.reference
 
 
