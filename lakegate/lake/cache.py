@@ -183,7 +183,8 @@ class ObjectCache:
         now = time.time()
         with self._index() as index:
             index.executemany(
-                "insert or replace into files values (?, ?, ?, ?, ?, ?)",
+                "insert into files values (?, ?, ?, ?, ?, ?) on conflict (sha256) do update set size = excluded.size, "
+                "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode",
                 ((name, *state.to_row(), now) for name, state in states.items()),
             )
 
