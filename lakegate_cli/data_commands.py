@@ -183,20 +183,22 @@ def diff(
 def get(
     dataset: str,
     ref: Annotated[str, typer.Argument(help="Tag, branch or commit.")],
-    into: Annotated[Path, typer.Option("--into", help="Folder to make; it must not exist.")],
+    into: Annotated[Path, typer.Option("--into", help="A new folder, or one that holds another version of the dataset.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a version into a folder; every file is checked against its SHA-256."""
-    from lakegate.lake.local import get_version
+    """Fetch a version into a folder, or bring a folder to another version by what differs; every file is checked."""
     from lakegate.lake.versions import pin
+    from lakegate.lake.working_folder import get_version
 
     settings = Settings.load()
     load_dataset(settings, dataset)
     client = LakeClient(settings)
     version = pin(client, f"{dataset}@{ref}")
     with counted_progress("files", as_json) as report:
-        count = get_version(client, settings, version, into, report)
+        done = get_version(client, settings, version, into, report)
     if as_json:
-        print_json({"reference": version.reference, "commit": version.commit, "files": count, "folder": str(into)})
+        row = {"reference": version.reference, "commit": version.commit, "folder": str(into)}
+        print_json({**row, "files": done.files, "written": done.written, "removed": done.removed})
     else:
-        console().print(f"{version.reference} ({version.commit[:12]}): {count} files in {into}")
+        written = f"{done.files} files in {into}, {done.written} written, {done.removed} removed"
+        console().print(f"{version.reference} ({version.commit[:12]}): {written}")
