@@ -55,18 +55,21 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = None, as_jso
 @app.command("publish")
 def publish(
     dataset: str,
-    source: Annotated[str, typer.Option("--source", help="Folder of the annotation export, or s3://bucket/prefix.")],
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
+    source: Annotated[str, typer.Option("--source", help="Folder of the annotation export, or s3://bucket/prefix.")] = "",
+    ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
     images: Annotated[str, typer.Option("--images", help="Folder or s3:// address of the images, as for --source.")] = "",
     source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish an export as a version: branch, audit, attest, merge, tag."""
+    """Publish an export, or what lies on a branch in lakeFS, as a version: branch, audit, attest, merge, tag."""
     settings = Settings.load()
     load_dataset(settings, dataset)
     check_version_name(version)
+    if bool(source) == bool(ref):
+        raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
     parameters = {
         "dataset": dataset,
         "source": _absolute(source, "source"),
@@ -75,6 +78,7 @@ def publish(
         "source_format": source_format,
         "message": message,
         "requested_by": settings.user,
+        "ref": ref,
     }
     with shown_progress(as_json) as say:
         if settings.prefect_api_url and not local:

@@ -2,17 +2,24 @@
 
 from prefect import get_run_logger
 
+from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.publication import Publication, PublicationRequest
+from lakegate.lifecycle.ref_publication import RefPublication, RefRequest
 from tasks.artifacts import artifact_key, show_link, show_text
 from tasks.running import settings_for, step
 
 
 def open_publication(
-    dataset: str, source: str, version: str, images: str, source_format: str, message: str, requested_by: str
+    dataset: str, source: str, version: str, images: str, source_format: str, message: str, requested_by: str, ref: str = ""
 ) -> Publication:
-    """Check the words of the form before anything is read."""
+    """Check the words of the form before anything is read; with a ``ref``, what lies there in lakeFS is published."""
     settings = settings_for(requested_by)
+    if bool(source) == bool(ref):
+        raise BadInput(f"give a source or a ref, one of the two; source is '{source}', ref is '{ref}'")
+    if ref:
+        wanted = RefRequest.of_ref(settings, dataset, ref, version, message)
+        return RefPublication(LakeClient(settings), settings, wanted, get_run_logger().info)
     request = PublicationRequest.from_words(settings, dataset, source, version, images, source_format, message)
     return Publication(LakeClient(settings), settings, request, get_run_logger().info)
 

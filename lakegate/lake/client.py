@@ -126,9 +126,11 @@ class LakeClient:
         rows = self._transport.pages(f"repositories/{part(repository)}/branches", f"list {repository}", prefix=prefix)
         return {row["id"]: row["commit_id"] for row in rows}
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str]) -> str:
-        """Commit what is staged and return the commit; with nothing staged, the branch's head."""
-        body = {"message": message, "metadata": dict(metadata)}
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str], allow_empty: bool = False
+    ) -> str:
+        """Commit what is staged and return the commit; with nothing staged, the branch's head, unless ``allow_empty``."""
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
 
         def act() -> str:
             with self._transport.sdk(f"commit on {repository}@{branch}") as sdk:
@@ -139,13 +141,29 @@ class LakeClient:
         except NoChanges:
             return self.head(repository, branch).id
 
-    def merge(self, repository: str, source: str, destination: str, message: str, metadata: Mapping[str, str]) -> str:
+    def merge(
+        self,
+        repository: str,
+        source: str,
+        destination: str,
+        message: str,
+        metadata: Mapping[str, str],
+        *,
+        allow_empty: bool = False,
+        keep_ours: bool = False,
+    ) -> str:
         """Merge ``source`` (a branch or commit) and return the merge commit; with nothing new, the destination's head.
+
+        Args:
+            allow_empty: make a merge commit also where both hold the same content.
+            keep_ours: an object that both sides changed stays as the destination has it.
 
         Raises:
             PublishConflict: both sides changed the same object.
         """
-        body = {"message": message, "metadata": dict(metadata)}
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
+        if keep_ours:
+            body["strategy"] = "dest-wins"
 
         def act() -> str:
             with self._transport.sdk(f"merge {source} into {repository}@{destination}") as sdk:
@@ -166,6 +184,12 @@ class LakeClient:
         """Return what differs from ``old`` to ``new``; ``three_dot`` compares with their common base and shows conflicts."""
         path = f"repositories/{part(repository)}/refs/{part(old)}/diff/{part(new)}"
         rows = self._transport.pages(path, f"compare {old} with {new} of {repository}", type=kind)
+        return [Change(row["path"], row["type"]) for row in rows]
+
+    def uncommitted(self, repository: str, branch: str) -> list[Change]:
+        """Return what was written to a branch and not committed yet."""
+        path = f"repositories/{part(repository)}/branches/{part(branch)}/diff"
+        rows = self._transport.pages(path, f"look for uncommitted changes of {repository}@{branch}")
         return [Change(row["path"], row["type"]) for row in rows]
 
     def head(self, repository: str, ref: str) -> Commit:
