@@ -9,8 +9,8 @@ from infra.release_triggers import apply_release_triggers, followers_of
 from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
 from lakegate.lake.client import LakeClient
+from lakegate.lifecycle.sources import check_address, is_remote
 from lakegate.settings import Settings
-from lakegate.shared_store import S3
 from lakegate_cli.flow_runs import run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
@@ -18,30 +18,33 @@ from lakegate_cli.progress import counted_progress, shown_progress
 app = typer.Typer(no_args_is_help=True)
 Format = Literal["auto", "voc", "coco", "yolo"]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
-ImagesOption = Annotated[Path | None, typer.Option("--images", help="Folder of the images, where the export has none.")]
-SourceOption = Annotated[Path, typer.Option("--source", help="Folder of the annotation export.")]
+WHAT = "Folder, archive, s3://bucket/prefix or lakefs://repository/ref/path"
+ImagesOption = Annotated[str, typer.Option("--images", help=f"{WHAT} of the images, where the export has none.")]
+SourceOption = Annotated[str, typer.Option("--source", help=f"{WHAT} of the annotation export.")]
 
 
-def _absolute(folder: str, what: str) -> str:
-    if not folder or folder.startswith(S3):
-        return folder
-    path = Path(folder)
-    if not path.exists():
-        raise BadInput(f"{what} {path} does not exist; give the folder of the annotation export or of its images")
-    return str(path.resolve())
+def absolute(address: str, what: str) -> str:
+    """Return a path as the worker sees it; s3:// and lakefs:// addresses stay as they are."""
+    if not address:
+        return address
+    check_address(address, what)
+    return address if is_remote(address) else str(Path(address).resolve())
 
 
 @app.command("init")
-def init(dataset: str, source: SourceOption, images: ImagesOption = None, as_json: JsonOption = False) -> None:
+def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json: JsonOption = False) -> None:
     """Write datasets/<dataset>/dataset.toml from what an export holds; it can be published unedited."""
     from lakegate.formats.proposing import propose_dataset_toml
+    from lakegate.lifecycle.sources import open_source
 
     settings = Settings.load()
     path = declaration_path(settings, check_name(dataset, "dataset"))
     if path.exists():
         raise BadInput(f"{path} exists already; edit it, or choose another name")
-    _absolute(str(source), "source")
-    text = propose_dataset_toml(source, images)
+    opened = [open_source(settings, address) for address in (source, images) if address]
+    text = propose_dataset_toml(opened[0].path, opened[1].path if images else None)
+    for item in opened:
+        item.close()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     if as_json:
@@ -56,11 +59,13 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = None, as_jso
 def publish(
     dataset: str,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
-    source: Annotated[str, typer.Option("--source", help="Folder of the annotation export, or s3://bucket/prefix.")] = "",
+    source: SourceOption = "",
     ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
-    images: Annotated[str, typer.Option("--images", help="Folder or s3:// address of the images, as for --source.")] = "",
+    images: ImagesOption = "",
     source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
+    where: Annotated[str, typer.Option("--where", help='Only these samples, for example: count("person") == 0')] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Licence of samples for which the export states none.")] = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,12 +77,14 @@ def publish(
         raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
     parameters = {
         "dataset": dataset,
-        "source": _absolute(source, "source"),
+        "source": absolute(source, "source"),
         "version": version,
-        "images": _absolute(images, "images"),
+        "images": absolute(images, "images"),
         "source_format": source_format,
         "message": message,
         "requested_by": settings.user,
+        "where": where,
+        "licence": licence,
         "ref": ref,
     }
     with shown_progress(as_json) as say:

@@ -11,16 +11,28 @@ from tasks.running import settings_for, step
 
 
 def open_publication(
-    dataset: str, source: str, version: str, images: str, source_format: str, message: str, requested_by: str, ref: str = ""
+    dataset: str,
+    source: str,
+    version: str,
+    images: str,
+    source_format: str,
+    message: str,
+    requested_by: str,
+    where: str = "",
+    licence: str = "",
+    ref: str = "",
 ) -> Publication:
     """Check the words of the form before anything is read; with a ``ref``, what lies there in lakeFS is published."""
     settings = settings_for(requested_by)
     if bool(source) == bool(ref):
         raise BadInput(f"give a source or a ref, one of the two; source is '{source}', ref is '{ref}'")
+    if ref and (images or where or licence):
+        raise BadInput(f"images, where and licence are for an export; what lies on '{ref}' is published as it is")
     if ref:
         wanted = RefRequest.of_ref(settings, dataset, ref, version, message)
         return RefPublication(LakeClient(settings), settings, wanted, get_run_logger().info)
-    request = PublicationRequest.from_words(settings, dataset, source, version, images, source_format, message)
+    words = (dataset, source, version, images, source_format, message, where, licence)
+    request = PublicationRequest.from_words(settings, *words)
     return Publication(LakeClient(settings), settings, request, get_run_logger().info)
 
 

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from lakegate.canonical import canonical_json
-from lakegate.lake.diff import MIN_IOU, iou_matrix
-from lakegate.lake.object_matching import SizePx, content_of, match_objects, overlap_matrix
-from lakegate.masks import FloatArray
+from lakegate.lake.object_identity import content_of, identify_objects
+from lakegate.lake.object_matching import Size, match_objects
 from lakegate.samples import Annotation, Sample, with_ids
 
 Side = Literal["ours", "theirs"]
@@ -48,7 +45,7 @@ def merge_samples(base: Sample | None, ours: Sample, theirs: Sample, prefer: Sid
     """Merge three states of one sample, object by object.
 
     An edit of one side stands; equal edits of both count once; different edits of one object, or two different objects added
-    at one place (IoU of at least 0.5), are conflicts. Tags are a set and never conflict.
+    at one place (matched as a diff matches them), are conflicts. Tags are a set and never conflict.
 
     Args:
         base: the state that both sides began with; ``None`` where both added the sample.
@@ -67,7 +64,7 @@ def merge_samples(base: Sample | None, ours: Sample, theirs: Sample, prefer: Sid
         for key in sorted(keys)
     }
     tags = _merge_sets(set(base.tags) if base else set(), set(ours.tags), set(theirs.tags))
-    size_px = (ours.height_px, ours.width_px)
+    size_px = (ours.width_px, ours.height_px)
     annotations = merging.objects(base.annotations if base else (), ours.annotations, theirs.annotations, size_px)
     sample = Sample(
         id=ours.id,
@@ -109,10 +106,10 @@ class _Merging:
         return self._conflict(what, (base, ours, theirs), tuple(_value_words(value) for value in (base, ours, theirs)))
 
     def objects(
-        self, base: Sequence[Annotation], ours: Sequence[Annotation], theirs: Sequence[Annotation], size_px: SizePx
+        self, base: Sequence[Annotation], ours: Sequence[Annotation], theirs: Sequence[Annotation], size_px: Size
     ) -> list[Annotation]:
         """Merge the objects of all three states."""
-        matched = [match_objects(base, side, size_px) for side in (ours, theirs)]
+        matched = [identify_objects(base, side, size_px) for side in (ours, theirs)]
         partner = [dict(found.pairs) for found in matched]
         kept: list[Annotation | None] = []
         for number, item in enumerate(base):
@@ -134,15 +131,15 @@ class _Merging:
         made: Annotation | None = self._conflict(f"object {base.id or base.label}", (base, ours, theirs), words)
         return made
 
-    def _added(self, ours: list[Annotation], theirs: list[Annotation], size_px: SizePx) -> list[Annotation]:
+    def _added(self, ours: list[Annotation], theirs: list[Annotation], size_px: Size) -> list[Annotation]:
         both, ours, theirs = _take_equal(ours, theirs)
-        overlap_NM = _overlap(ours, theirs, size_px)
+        there, back = match_objects(ours, theirs, size_px), match_objects(theirs, ours, size_px)
         doubted: list[set[int]] = [set(), set()]
-        for i, j in zip(*np.nonzero(overlap_NM >= MIN_IOU), strict=True):
+        for i, j in sorted({*there.pairs, *((i, j) for j, i in back.pairs)}):  # whichever side comes first
             words = (ABSENT, describe_object(ours[i]), describe_object(theirs[j]))
             self._conflict("an object that both added at one place", (None, None, None), words)
-            doubted[0].add(int(i))
-            doubted[1].add(int(j))
+            doubted[0].add(i)
+            doubted[1].add(j)
         sides = [
             [item for number, item in enumerate(side) if number not in doubted[k] or self._prefer == name]
             for k, (side, name) in enumerate(((ours, "ours"), (theirs, "theirs")))
@@ -175,18 +172,6 @@ def _take_equal(ours: list[Annotation], theirs: list[Annotation]) -> tuple[list[
         else:
             left.append(item)
     return both, left, [item for items in waiting.values() for item in items]
-
-
-def _overlap(ours: Sequence[Annotation], theirs: Sequence[Annotation], size_px: SizePx) -> FloatArray:
-    """Return the IoU of N and M added objects as (N, M): of masks where both have one, else of boxes."""
-    by_mask_NM = overlap_matrix(ours, theirs, size_px)
-    corners = [
-        np.array([item.box_xyxy_px if item.bbox_xywh_px else (0.0, 0.0, 0.0, 0.0) for item in side], float).reshape(-1, 4)
-        for side in (ours, theirs)
-    ]
-    by_box_NM = iou_matrix(*corners)
-    has_mask = [np.array([bool(item.rle or item.polygons_px) for item in side], bool) for side in (ours, theirs)]
-    return np.where(has_mask[0][:, None] & has_mask[1][None, :], by_mask_NM, by_box_NM)
 
 
 def _merge_sets(base: set[str], ours: set[str], theirs: set[str]) -> set[str]:

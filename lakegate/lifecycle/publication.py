@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.errors import BadInput, LakeError, ValidationFailed, VersionNotFound
+from lakegate.errors import LakeError, ValidationFailed, VersionNotFound
+from lakegate.formats.choosing import check_where, choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
@@ -17,13 +17,14 @@ from lakegate.lake.local import open_version, seed_samples
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import list_versions, pin
+from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
 from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
-from lakegate.shared_store import S3, fetch_prefix
+from lakegate.thumbnails import Thumbnails
 
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
@@ -38,38 +39,50 @@ class PublicationRequest:
     declaration: DatasetDeclaration
     declaration_text: str
     dataset: str
-    source: Path
-    images: Path | None
+    source: str  # a folder, a file, an archive, or an address: see lakegate.lifecycle.sources
+    images: str
     source_format: str
     version: str
     message: str
+    where: str = ""
+    licence: str = ""
 
     @classmethod
     def from_words(
-        cls, settings: Settings, dataset: str, source: str, version: str, images: str, source_format: str, message: str
+        cls,
+        settings: Settings,
+        dataset: str,
+        source: str,
+        version: str,
+        images: str,
+        source_format: str,
+        message: str,
+        where: str = "",
+        licence: str = "",
     ) -> "PublicationRequest":
         """Check the words of a form.
 
         Raises:
-            UnknownName, BadDeclaration, BadInput: dataset, version name or folder is not usable.
+            UnknownName, BadDeclaration, BadInput: dataset, version name, filter or folder is not usable.
         """
-        load_dataset(settings, dataset)
+        check_where(where, load_dataset(settings, dataset))
         check_version_name(version)
-        source, images = (_local(settings, folder) for folder in (source, images))
-        for what, folder in (("source", source), ("images", images)):
-            if (folder or what == "source") and not Path(folder).exists():
-                raise BadInput(f"{what} '{folder}' does not exist where this flow runs; give the export's absolute path, or s3://")
+        check_address(source, "source")
+        if images:
+            check_address(images, "images")
         path = declaration_path(settings, dataset)
         text = path.read_text()
         return cls(
             declaration=parse_dataset(dataset, text, str(path)),
             declaration_text=text,
             dataset=dataset,
-            source=Path(source),
-            images=Path(images) if images else None,
+            source=source,
+            images=images,
             source_format=source_format,
             version=version,
             message=message.strip() or f"Publish {dataset}@{version}",
+            where=where.strip(),
+            licence=licence.strip(),
         )
 
     @property
@@ -84,6 +97,7 @@ class Publication:
     def __init__(self, client: LakeClient, settings: Settings, request: PublicationRequest, say: Say) -> None:
         self.request = request
         self._client, self._settings, self._say = client, settings, say
+        self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
         self._screening: Screening | None = None
         self._branch = ""
@@ -94,10 +108,13 @@ class Publication:
         self._version: DatasetVersion | None = None
 
     def read_export(self) -> None:
-        """Read the annotation export."""
+        """Read the annotation export; what it was unpacked to stays until the version is tagged."""
         request = self.request
-        imported = import_export(request.source, request.images, request.declaration, request.source_format)
-        for note in imported.notes:
+        self._opened = [open_source(self._settings, address) for address in (request.source, request.images) if address]
+        source, *images = [opened.path for opened in self._opened]
+        found = import_export(source, images[0] if images else None, request.declaration, request.source_format)
+        imported = choose_samples(found, request.where, request.licence)
+        for note in [*(note for opened in self._opened for note in opened.notes), *imported.notes]:
             self._say(note)
         self._say(
             f"read {len(imported.samples)} samples in {imported.format} format, "
@@ -154,7 +171,8 @@ class Publication:
         images = {name: image.path for name, image in local.images.items()}
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts)
+        thumbnails = Thumbnails.cached(self._settings)
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails)
         publish.attest(
             self._client,
             self._settings,
@@ -189,6 +207,8 @@ class Publication:
     def tag(self) -> None:
         """Name the version."""
         self._version = publish.tag_version(self._client, self.request.dataset, self.request.version, self._commit)
+        for opened in self._opened:
+            opened.close()
         self._say(f"{self._version.reference} is published: commit {self._version.commit[:12]}")
 
     def save_page(self) -> Page:
@@ -238,11 +258,6 @@ class Publication:
         except (VersionNotFound, LakeError):
             return None
         return diff_versions(before, local).to_json()
-
-
-def _local(settings: Settings, folder: str) -> str:
-    """Return the folder itself, or a local copy of an ``s3://`` address."""
-    return str(fetch_prefix(settings, folder)) if folder.startswith(S3) else folder
 
 
 def _done(value: Made | None, step: str) -> Made:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.errors import LakeError
@@ -45,8 +44,8 @@ class RefRequest(PublicationRequest):
             declaration=parse_dataset(dataset, text, str(path)),
             declaration_text=text,
             dataset=dataset,
-            source=Path(ref),
-            images=None,
+            source="",
+            images="",
             source_format="auto",
             version=check_version_name(version),
             message=message.strip() or f"Publish {dataset}@{version} from {ref}",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakegate.geometry import Keypoint
-from lakegate.lake.object_matching import match_objects
+from lakegate.lake.object_identity import identify_objects
 from lakegate.lake.object_merge import merge_samples
 from lakegate.masks import rle_of_mask
 from lakegate.samples import Annotation, Sample, with_ids
@@ -182,4 +182,4 @@ def test_masks_and_keypoints_are_edited_like_boxes() -> None:
 @pytest.mark.parametrize("track", ["", "7"])
 def test_a_track_is_followed_where_its_box_jumped(track: str) -> None:
     old, new = a_cell(1, track_id=track), a_cell(30, track_id=track)
-    assert match_objects([old], [new], (160, 160)).pairs == (((0, 0),) if track else ())
+    assert identify_objects([old], [new], (160, 160)).pairs == (((0, 0),) if track else ())
