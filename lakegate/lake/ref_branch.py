@@ -117,9 +117,5 @@ def commit_ref_branch(
 def missing_files(client: LakeClient, pinned: PinnedRef, declaration_text: str) -> dict[str, bytes]:
     """Return the hooks and the declaration that the commit lacks or has otherwise; the checkout's declaration counts."""
     wanted = {**read_actions((MAIN,)), DECLARATION: declaration_text.encode()}
-    listed = client.list_objects(pinned.version.dataset, pinned.commit.id)
-    entries = [entry for entry in listed if entry.path in wanted]
-    present = {
-        entry.path: entry.sha256 for entry in client.complete_sha256(pinned.version.dataset, pinned.commit.id, entries)
-    }
+    present = {entry.path: entry.sha256 for entry in client.manifest(pinned.version.dataset, pinned.commit.id).entries}
     return {path: data for path, data in wanted.items() if present.get(path) != sha256_bytes(data)}

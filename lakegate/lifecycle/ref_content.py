@@ -44,9 +44,8 @@ def read_content(
         BadInput, BadDeclaration: the commit holds no usable declaration, and none was given.
         ChecksumMismatch: bytes in lakeFS are not those that the listing promises.
     """
-    listed = client.list_objects(version.dataset, version.commit)
-    wanted = [item for item in listed if item.path == DECLARATION or item.path.startswith((IMAGES, ANNOTATIONS))]
-    entries = client.complete_sha256(version.dataset, version.commit, wanted)
+    listed = client.manifest(version.dataset, version.commit).entries
+    entries = [item for item in listed if item.path == DECLARATION or item.path.startswith((IMAGES, ANNOTATIONS))]
     paths = fetch_objects(client, settings, version.dataset, version.commit, entries)
     problems, image_paths, label_paths = _sort_files(entries)
     notes = _foreign_note(listed)
