@@ -58,8 +58,9 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json:
 @app.command("publish")
 def publish(
     dataset: str,
-    source: SourceOption,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
+    source: SourceOption = "",
+    ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
     images: ImagesOption = "",
     source_format: Annotated[SourceFormat, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
@@ -68,10 +69,12 @@ def publish(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish an export as a version: branch, audit, attest, merge, tag."""
+    """Publish an export, or what lies on a branch in lakeFS, as a version: branch, audit, attest, merge, tag."""
     settings = Settings.load()
     load_dataset(settings, dataset)
     check_version_name(version)
+    if bool(source) == bool(ref):
+        raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
     parameters = {
         "dataset": dataset,
         "source": absolute(source, "source"),
@@ -82,6 +85,7 @@ def publish(
         "requested_by": settings.user,
         "where": where,
         "licence": licence,
+        "ref": ref,
     }
     with shown_progress(as_json) as say:
         if settings.prefect_api_url and not local:

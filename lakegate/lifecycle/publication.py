@@ -1,6 +1,6 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
 from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
+from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
@@ -154,17 +155,14 @@ class Publication:
     def audit(self) -> None:
         """Validate what was committed, as it lies in lakeFS; raises ``ValidationFailed`` where it does not pass."""
         pinned = pin(self._client, f"{self.request.dataset}@{self._commit}")
-        local = open_version(self._client, self._settings, pinned, attested=False)
+        local, problems = self._open(pinned)
         images = {name: image.path for name, image in local.images.items()}
-        self._audited = validate(local.samples, images, local.declaration, (), self._settings)
+        self._audited = validate(local.samples, images, local.declaration, problems, self._settings)
         self._local = local
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
             reasons = "; ".join(f"{item.file}: {item.reason}" for item in self._audited.problems[:10])
-            raise ValidationFailed(
-                f"{self.request.reference}: {self._audited.sentence} {reasons} Main was not touched; repair the export "
-                "and publish again"
-            )
+            raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons} {self._remedy}")
 
     def attest(self) -> None:
         """Keep the report as evidence and sign that this content passed."""
@@ -239,6 +237,14 @@ class Publication:
         lines += ["", "| rule | checked | failed |", "|---|---|---|"]
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
+
+    @property
+    def _remedy(self) -> str:
+        return "Main was not touched; repair the export and publish again"
+
+    def _open(self, pinned: DatasetVersion) -> tuple[LocalVersion, Sequence[SampleProblem]]:
+        """Open what was committed, with what is wrong about its files."""
+        return open_version(self._client, self._settings, pinned, attested=False), ()
 
     def _note(self) -> VersionNote:
         imported = _done(self._imported, "read_export")
