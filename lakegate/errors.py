@@ -33,6 +33,10 @@ class BadExport(BadInput):
     """An annotation export cannot be read, or its parts do not fit together."""
 
 
+class UnsafeArchive(BadExport):
+    """An archive holds what must not be unpacked (a name, a link, a bomb); nothing of it was written or is kept."""
+
+
 class BadImage(BadInput):
     """A file is not a whole image."""
 

@@ -1,28 +1,32 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.errors import BadInput, LakeError, ValidationFailed, VersionNotFound
+from lakegate.errors import BadInput, LakeError, ValidationFailed
+from lakegate.formats.choosing import check_where, choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
+from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
 from lakegate.lake.diff import diff_versions
 from lakegate.lake.local import open_version, seed_samples
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
-from lakegate.lake.versions import list_versions, pin
+from lakegate.lake.versions import pin
+from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
+from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
+from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
-from lakegate.shared_store import S3, fetch_prefix
+from lakegate.thumbnails import Thumbnails
 
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
@@ -37,38 +41,50 @@ class PublicationRequest:
     declaration: DatasetDeclaration
     declaration_text: str
     dataset: str
-    source: Path
-    images: Path | None
+    source: str  # a folder, a file, an archive, or an address: see lakegate.lifecycle.sources
+    images: str
     source_format: str
     version: str
     message: str
+    where: str = ""
+    licence: str = ""
 
     @classmethod
     def from_words(
-        cls, settings: Settings, dataset: str, source: str, version: str, images: str, source_format: str, message: str
+        cls,
+        settings: Settings,
+        dataset: str,
+        source: str,
+        version: str,
+        images: str,
+        source_format: str,
+        message: str,
+        where: str = "",
+        licence: str = "",
     ) -> "PublicationRequest":
         """Check the words of a form.
 
         Raises:
-            UnknownName, BadDeclaration, BadInput: dataset, version name or folder is not usable.
+            UnknownName, BadDeclaration, BadInput: dataset, version name, filter or folder is not usable.
         """
-        load_dataset(settings, dataset)
+        check_where(where, load_dataset(settings, dataset))
         check_version_name(version)
-        source, images = (_local(settings, folder) for folder in (source, images))
-        for what, folder in (("source", source), ("images", images)):
-            if (folder or what == "source") and not Path(folder).exists():
-                raise BadInput(f"{what} '{folder}' does not exist where this flow runs; give the export's absolute path, or s3://")
+        check_address(source, "source")
+        if images:
+            check_address(images, "images")
         path = declaration_path(settings, dataset)
         text = path.read_text()
         return cls(
             declaration=parse_dataset(dataset, text, str(path)),
             declaration_text=text,
             dataset=dataset,
-            source=Path(source),
-            images=Path(images) if images else None,
+            source=source,
+            images=images,
             source_format=source_format,
             version=version,
             message=message.strip() or f"Publish {dataset}@{version}",
+            where=where.strip(),
+            licence=licence.strip(),
         )
 
     @property
@@ -83,6 +99,7 @@ class Publication:
     def __init__(self, client: LakeClient, settings: Settings, request: PublicationRequest, say: Say) -> None:
         self.request = request
         self._client, self._settings, self._say = client, settings, say
+        self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
         self._screening: Screening | None = None
         self._branch = ""
@@ -93,10 +110,13 @@ class Publication:
         self._version: DatasetVersion | None = None
 
     def read_export(self) -> None:
-        """Read the annotation export."""
+        """Read the annotation export; what it was unpacked to stays until the version is tagged."""
         request = self.request
-        imported = import_export(request.source, request.images, request.declaration, request.source_format)
-        for note in imported.notes:
+        self._opened = [open_source(self._settings, address) for address in (request.source, request.images) if address]
+        source, *images = [opened.path for opened in self._opened]
+        found = import_export(source, images[0] if images else None, request.declaration, request.source_format)
+        imported = choose_samples(found, request.where, request.licence)
+        for note in [*(note for opened in self._opened for note in opened.notes), *imported.notes]:
             self._say(note)
         self._say(
             f"read {len(imported.samples)} samples in {imported.format} format, "
@@ -135,17 +155,14 @@ class Publication:
     def audit(self) -> None:
         """Validate what was committed, as it lies in lakeFS; raises ``ValidationFailed`` where it does not pass."""
         pinned = pin(self._client, f"{self.request.dataset}@{self._commit}")
-        local = open_version(self._client, self._settings, pinned, attested=False)
+        local, problems = self._open(pinned)
         images = {name: image.path for name, image in local.images.items()}
-        self._audited = validate(local.samples, images, local.declaration, (), self._settings)
+        self._audited = validate(local.samples, images, local.declaration, problems, self._settings)
         self._local = local
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
             reasons = "; ".join(f"{item.file}: {item.reason}" for item in self._audited.problems[:10])
-            raise ValidationFailed(
-                f"{self.request.reference}: {self._audited.sentence} {reasons} Main was not touched; repair the export "
-                "and publish again"
-            )
+            raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons} {self._remedy}")
 
     def attest(self) -> None:
         """Keep the report as evidence and sign that this content passed."""
@@ -156,14 +173,16 @@ class Publication:
         images = {name: image.path for name, image in local.images.items()}
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts)
+        thumbnails = Thumbnails.cached(self._settings)
+        notes = _done(self._imported, "read_export").notes
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
             self._settings,
             self.request.dataset,
             self._commit,
             report_html=self._page_html,
-            report_json=report_json(audited, screening.quarantined, *facts),
+            report_json=report_json(audited, screening.quarantined, *facts, notes),
             rules_digest=audited.rules_digest,
             publisher=self._settings.user,
         )
@@ -191,11 +210,24 @@ class Publication:
     def tag(self) -> None:
         """Name the version."""
         self._version = publish.tag_version(self._client, self.request.dataset, self.request.version, self._commit)
+        for opened in self._opened:
+            opened.close()
         self._say(f"{self._version.reference} is published: commit {self._version.commit[:12]}")
 
     def save_page(self) -> Page:
         """Put the validation report where a person can open it."""
         return write_page(self._settings, f"{self.request.dataset}/validation-{self.request.version}.html", self._page_html)
+
+    def show_diff(self) -> ShownDiff | None:
+        """Write the page of what changed since the version before; ``None`` for the first, or where that is not attested."""
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
+            return None
+        try:
+            return show_diff(self._client, self._settings, self.request.dataset, before, self.request.version)
+        except (LakeError, BadInput) as error:  # the version before is damaged: that must not keep this one from being shown
+            self._say(f"there is no page of what changed since {before}: {error}")
+            return None
 
     def summary_markdown(self) -> str:
         """Return what was published and what was kept out, for the run's page."""
@@ -205,6 +237,14 @@ class Publication:
         lines += ["", "| rule | checked | failed |", "|---|---|---|"]
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
+
+    @property
+    def _remedy(self) -> str:
+        return "Main was not touched; repair the export and publish again"
+
+    def _open(self, pinned: DatasetVersion) -> tuple[LocalVersion, Sequence[SampleProblem]]:
+        """Open what was committed, with what is wrong about its files."""
+        return open_version(self._client, self._settings, pinned, attested=False), ()
 
     def _note(self) -> VersionNote:
         imported = _done(self._imported, "read_export")
@@ -222,21 +262,16 @@ class Publication:
 
     def _diff(self, local: LocalVersion) -> dict[str, dict[str, object]] | None:
         """Return the diff against the newest version before this one; ``None`` for the first."""
-        known = list_versions(self._client, self.request.dataset)  # newest first
-        place = next((number for number, item in enumerate(known) if item.tag == self.request.version), -1)
-        earlier = known[place + 1 :]
-        if not earlier:
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
             return None
         try:
-            before = open_version(self._client, self._settings, pin(self._client, earlier[0].reference), attested=False)
-        except (VersionNotFound, LakeError):
+            old = pin(self._client, f"{self.request.dataset}@{before}")
+            sides = open_changes(self._client, self._settings, old, local.version, attested=False)
+        except (LakeError, BadInput) as error:
+            self._say(f"{before} cannot be compared with: {error}")
             return None
-        return diff_versions(before, local).to_json()
-
-
-def _local(settings: Settings, folder: str) -> str:
-    """Return the folder itself, or a local copy of an ``s3://`` address."""
-    return str(fetch_prefix(settings, folder)) if folder.startswith(S3) else folder
+        return diff_versions(*sides).to_json()
 
 
 def _done(value: Made | None, step: str) -> Made:

@@ -29,14 +29,14 @@ class Workshop:
     def declare(self, name: str, on_bad_sample: str) -> None:
         make_checkout(self.checkout, [name], on_bad_sample)
 
-    def open(self, source: Path, version: str, dataset: str = "") -> Publication:
+    def open(self, source: Path, version: str, dataset: str = "", address: str = "", **words: str) -> Publication:
         request = PublicationRequest.from_words(
-            self.settings, dataset or self.dataset, str(source), version, "", "auto", ""
+            self.settings, dataset or self.dataset, address or str(source), version, "", "auto", "", **words
         )
         return Publication(self.client, self.settings, request, self.lines.append)
 
-    def publish(self, source: Path, version: str, dataset: str = "") -> Publication:
-        publication = self.open(source, version, dataset)
+    def publish(self, source: Path, version: str, dataset: str = "", address: str = "", **words: str) -> Publication:
+        publication = self.open(source, version, dataset, address, **words)
         for step in ("read_export", "screen", "write", "audit", "attest", "merge", "tag"):
             getattr(publication, step)()
         return publication
