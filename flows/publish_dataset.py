@@ -1,9 +1,8 @@
 """Publish an annotation export as an immutable, attested version of a dataset."""
 
-from typing import Literal
-
 from prefect import flow
 
+from lakegate.formats.registry import SourceFormat
 from tasks import publishing
 
 
@@ -13,7 +12,7 @@ def publish_dataset(
     version: str,
     source: str = "",
     images: str = "",
-    source_format: Literal["auto", "voc", "coco", "yolo"] = "auto",
+    source_format: SourceFormat = "auto",
     message: str = "",
     requested_by: str = "",
     where: str = "",

@@ -4,9 +4,11 @@ from prefect import get_run_logger
 
 from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
+from lakegate.lifecycle import showing
 from lakegate.lifecycle.publication import Publication, PublicationRequest
 from lakegate.lifecycle.ref_publication import RefPublication, RefRequest
 from tasks.artifacts import artifact_key, show_link, show_text
+from tasks.diffing import show_difference
 from tasks.running import settings_for, step
 
 
@@ -79,9 +81,20 @@ def tag_version(publication: Publication) -> None:
 
 
 def show_version(publication: Publication) -> str:
-    """Leave the validation report on the run; return ``dataset@tag``."""
+    """Leave the validation report, the version's samples, and what changed since the version before, on the run."""
     key = artifact_key("validation", publication.request.dataset)
     page = publication.save_page()
     show_link(key, page.url, f"Validation report of {publication.request.reference}")
+    show_samples(publication.request.dataset, publication.request.version)
     show_text(f"{key}-summary", publication.summary_markdown())
+    shown = publication.show_diff()
+    if shown is not None:
+        show_difference(shown)
     return publication.request.reference
+
+
+def show_samples(dataset: str, tag: str) -> None:
+    """Leave a page on the run on which the version's samples can be browsed."""
+    settings = settings_for("")
+    shown = showing.show_version(LakeClient(settings), settings, f"{dataset}@{tag}")
+    show_link(artifact_key("samples", dataset), shown.page.url, f"Samples of {dataset}@{tag}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from lakegate.catalog import parse_dataset
 from lakegate.errors import LakeError
@@ -11,6 +12,7 @@ from lakegate.lake.content import content_digest
 from lakegate.lake.local import cache_path, fetch_objects
 from lakegate.lake.local_version import DatasetVersion, LocalImage, LocalVersion
 from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, ObjectEntry
+from lakegate.lake.versions import find_commit
 from lakegate.samples import Sample, sample_id_of
 from lakegate.settings import Settings
 
@@ -33,23 +35,22 @@ def open_changes(
         Unattested: no valid attestation covers one of the contents.
         ChecksumMismatch: an annotation's bytes are not those that the listing promises.
     """
-    with ThreadPoolExecutor(2) as pool:
-        listed = list(pool.map(lambda version: _list(client, settings, version, attested), (old, new)))
-    names = _changed_samples(*listed)
-    return _open_some(client, settings, old, listed[0], names), _open_some(client, settings, new, listed[1], names)
+    return _open(client, settings, (old, new), attested, whole=False)
 
 
-def open_labels(
-    client: LakeClient, settings: Settings, old: DatasetVersion, new: DatasetVersion, *, attested: bool = True
+def open_references(
+    client: LakeClient, settings: Settings, dataset: str, old: str, new: str, *, whole: bool
 ) -> tuple[LocalVersion, LocalVersion]:
-    """Open all samples of both versions without their images, as :func:`open_changes` does those that differ."""
-    with ThreadPoolExecutor(2) as pool:
-        listed = list(pool.map(lambda version: _list(client, settings, version, attested), (old, new)))
-    read: dict[tuple[str, str], Sample] = {}
-    sides = [
-        _open_some(client, settings, version, entries, None, read) for version, entries in zip((old, new), listed, strict=True)
-    ]
-    return sides[0], sides[1]
+    """As :func:`open_changes`, for tags, branches or commits that are pinned here.
+
+    Args:
+        whole: open all samples, still without their images, not only those that differ.
+
+    Raises:
+        VersionNotFound: there is no such version; names the nearest one. Unattested, ChecksumMismatch: as above.
+    """
+    first, second = (DatasetVersion(dataset, ref, find_commit(client, dataset, ref), "") for ref in (old, new))
+    return _open(client, settings, (first, second), attested=True, whole=whole)
 
 
 def fetch_images(client: LakeClient, settings: Settings, version: LocalVersion, names: Iterable[str]) -> None:
@@ -65,14 +66,26 @@ def fetch_images(client: LakeClient, settings: Settings, version: LocalVersion, 
     fetch_objects(client, settings, version.version.dataset, commit, once.values())
 
 
-def _list(client: LakeClient, settings: Settings, version: DatasetVersion, attested: bool) -> Entries:
+def _open(
+    client: LakeClient, settings: Settings, versions: tuple[DatasetVersion, DatasetVersion], attested: bool, whole: bool
+) -> tuple[LocalVersion, LocalVersion]:
+    with ThreadPoolExecutor(2) as pool:
+        listed = list(pool.map(lambda version: _list(client, settings, version, attested), versions))
+    names = None if whole else _changed_samples(listed[0][1], listed[1][1])
+    known: dict[tuple[str, str], Sample] = {}  # by sample and SHA-256: what did not change is parsed once
+    old, new = (_open_some(client, settings, version, entries, names, known) for version, entries in listed)
+    return old, new
+
+
+def _list(client: LakeClient, settings: Settings, version: DatasetVersion, attested: bool) -> tuple[DatasetVersion, Entries]:
     """List a commit with a SHA-256 for each object; what is not attested is refused."""
     entries = client.list_objects(version.dataset, version.commit)
     if any(entry.sha256 is None for entry in entries):
         entries = client.complete_sha256(version.dataset, version.commit, entries)
+    digest = content_digest(entries)
     if attested:
-        require_attested_content(client, settings, version.dataset, version.commit, content_digest(entries))
-    return entries
+        require_attested_content(client, settings, version.dataset, version.commit, digest)
+    return replace(version, content_digest=digest), entries
 
 
 def _changed_samples(old: Entries, new: Entries) -> set[str]:
@@ -96,9 +109,9 @@ def _open_some(
     version: DatasetVersion,
     entries: Entries,
     names: set[str] | None,
-    read: dict[tuple[str, str], Sample] | None = None,
+    known: dict[tuple[str, str], Sample],
 ) -> LocalVersion:
-    """Open the samples ``names`` (``None``: all); labels that stand in ``read`` are not parsed again."""
+    """Open the samples ``names`` (``None``: all); labels that stand in ``known`` are not read again."""
     chosen = _samples_among(entries, names)
     labels = {name: entry for name, entry in chosen if entry.path.startswith(ANNOTATIONS)}
     images = {
@@ -112,7 +125,6 @@ def _open_some(
     declarations = [entry for entry in entries if entry.path == DECLARATION]
     if not declarations:
         raise LakeError(f"{version.reference} has no {DECLARATION}: it was not made by `lakegate data publish`")
-    known = {} if read is None else read
     unread = [entry for name, entry in labels.items() if (name, str(entry.sha256)) not in known]
     paths = fetch_objects(client, settings, version.dataset, version.commit, [*declarations, *unread])
     for name, entry in labels.items():

@@ -112,7 +112,7 @@ class LakeClient:
         return [replace(entry, sha256=entry.sha256 or found[entry.path]) for entry in listed]
 
     def manifest(self, repository: str, ref: str) -> Manifest:
-        """Return everything that is committed at ``ref``: by a diff where an ancestor's manifest is known here, else by a listing.
+        """Return everything that is committed at ``ref``: by a diff where an ancestor is known here, else by a listing.
 
         Raises:
             VersionNotFound: there is no such repository or reference.

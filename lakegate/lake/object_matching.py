@@ -165,7 +165,7 @@ def _put_mask_overlaps(
     rows, columns = np.flatnonzero(meeting.any(axis=1)), np.flatnonzero(meeting.any(axis=0))
     width_px, height_px = size_px
     masks = [
-        [mask for i in indices if (mask := rle_of(side[i], height_px, width_px)) is not None]
+        [mask for i in indices if (mask := rle_of(side[int(i)], height_px, width_px)) is not None]
         for side, indices in ((old, rows), (new, columns))
     ]
     if masks[0] and masks[1]:

@@ -6,17 +6,19 @@ from typing import TypeVar
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.errors import LakeError, ValidationFailed, VersionNotFound
+from lakegate.errors import BadInput, LakeError, ValidationFailed
 from lakegate.formats.choosing import check_where, choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
+from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
 from lakegate.lake.diff import diff_versions
 from lakegate.lake.local import open_version, seed_samples
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
-from lakegate.lake.versions import list_versions, pin
+from lakegate.lake.versions import pin
+from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
 from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
@@ -172,14 +174,15 @@ class Publication:
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
         thumbnails = Thumbnails.cached(self._settings)
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails)
+        notes = _done(self._imported, "read_export").notes
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
             self._settings,
             self.request.dataset,
             self._commit,
             report_html=self._page_html,
-            report_json=report_json(audited, screening.quarantined, *facts),
+            report_json=report_json(audited, screening.quarantined, *facts, notes),
             rules_digest=audited.rules_digest,
             publisher=self._settings.user,
         )
@@ -215,6 +218,17 @@ class Publication:
         """Put the validation report where a person can open it."""
         return write_page(self._settings, f"{self.request.dataset}/validation-{self.request.version}.html", self._page_html)
 
+    def show_diff(self) -> ShownDiff | None:
+        """Write the page of what changed since the version before; ``None`` for the first, or where that is not attested."""
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
+            return None
+        try:
+            return show_diff(self._client, self._settings, self.request.dataset, before, self.request.version)
+        except (LakeError, BadInput) as error:  # the version before is damaged: that must not keep this one from being shown
+            self._say(f"there is no page of what changed since {before}: {error}")
+            return None
+
     def summary_markdown(self) -> str:
         """Return what was published and what was kept out, for the run's page."""
         audited, screening = _done(self._audited, "audit"), _done(self._screening, "screen")
@@ -248,16 +262,16 @@ class Publication:
 
     def _diff(self, local: LocalVersion) -> dict[str, dict[str, object]] | None:
         """Return the diff against the newest version before this one; ``None`` for the first."""
-        known = list_versions(self._client, self.request.dataset)  # newest first
-        place = next((number for number, item in enumerate(known) if item.tag == self.request.version), -1)
-        earlier = known[place + 1 :]
-        if not earlier:
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
             return None
         try:
-            before = open_version(self._client, self._settings, pin(self._client, earlier[0].reference), attested=False)
-        except (VersionNotFound, LakeError):
+            old = pin(self._client, f"{self.request.dataset}@{before}")
+            sides = open_changes(self._client, self._settings, old, local.version, attested=False)
+        except (LakeError, BadInput) as error:
+            self._say(f"{before} cannot be compared with: {error}")
             return None
-        return diff_versions(before, local).to_json()
+        return diff_versions(*sides).to_json()
 
 
 def _done(value: Made | None, step: str) -> Made:

@@ -138,7 +138,7 @@ def _table(
         counts.append([number for label in sorted(count) for number in (labels.index(label), count[label])])
     table = {
         "id": [sample.id for sample in rows],
-        "split": [splits.index(str(sample.split)) for sample in rows],
+        "split": [splits.index(str(sample.split) if sample.width_px else "none") for sample in rows],  # unread: no size
         "group": [groups.index(sample.group) if sample.group and sample.group != sample.id else -1 for sample in rows],
         "tag": [[tags.index(tag) for tag in sorted(sample.tags)] for sample in rows],
         "count": counts,

@@ -69,7 +69,7 @@ def test_splits_that_an_export_gives_are_kept(tmp_path):
 
 
 def test_an_export_without_an_object_is_refused(tmp_path):
-    with pytest.raises(BadExport, match="holds no labelled object"):
+    with pytest.raises(BadExport, match="holds no labelled object or image"):
         propose_dataset_toml(write_voc(tmp_path, {"a": ((20, 20), [])}), None)
 
 

@@ -96,6 +96,15 @@ def test_a_failing_version_says_so_and_puts_the_broken_rules_first(tmp_path, her
     assert rows[0] == "size_matches" and "Samples that break a rule" in page
 
 
+def test_what_the_import_said_stands_on_the_page_and_in_the_json(tmp_path, here):
+    imported, declaration = good_imports(tmp_path), a_declaration()
+    samples, images = [item.sample for item in imported], {item.sample.id: item.image for item in imported}
+    result, notes = validate(samples, images, declaration, (), here), ["3 polylines were not read: <road>"]
+    page = render_validation_html(result, [], images, HEADING, samples, declaration, import_notes=notes)
+    data = report_json(result, [], HEADING, samples, declaration, import_notes=notes)
+    assert "<li>3 polylines were not read: &lt;road&gt;</li>" in page and json.loads(data)["import_notes"] == notes
+
+
 def test_equal_content_gives_equal_reports(tmp_path, here):
     imported = good_imports(tmp_path)
     assert pages_of(imported, a_declaration(), here) == pages_of(imported[::-1], a_declaration(), here)
