@@ -10,6 +10,7 @@ from lakegate_cli import (
     data_commands,
     demo_commands,
     exchange_commands,
+    merge_commands,
     model_commands,
     show_commands,
     stack_commands,
@@ -32,6 +33,8 @@ app.add_typer(approver_commands.app, name="approver", help="Who may prove by one
 data_commands.app.command("show")(show_commands.show)
 data_commands.app.command("export")(exchange_commands.export)
 data_commands.app.command("frames")(exchange_commands.frames)
+data_commands.app.command("merge")(merge_commands.merge)
+data_commands.app.command("blame")(merge_commands.blame)
 model_commands.app.command("watch")(watch_commands.watch)
 app.command("predict")(model_commands.predict)
 
