@@ -31,8 +31,8 @@ TIMES = 5
 OBJECTS = 10
 LABELS = ("car", "truck", "bus", "person")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--remote-debugging-port=0",
-    "--disable-background-networking", "--disable-component-update", "--remote-allow-origins=*",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--remote-debugging-port=0", "--disable-background-networking", "--disable-component-update", "--remote-allow-origins=*",
 )  # fmt: skip
 DRAWN = """new Promise(done => {
   const paint = () => requestAnimationFrame(() => requestAnimationFrame(() => done(
