@@ -1,13 +1,14 @@
 """``lakegate data …``: dataset versions."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from infra.release_triggers import apply_release_triggers, followers_of
 from lakegate.catalog import check_name, check_version_name, dataset_names, declaration_path, load_dataset
 from lakegate.errors import BadInput, VersionNotFound
+from lakegate.formats.registry import SourceFormat
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.sources import check_address, is_remote
 from lakegate.settings import Settings
@@ -16,7 +17,6 @@ from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
 
 app = typer.Typer(no_args_is_help=True)
-Format = Literal["auto", "voc", "coco", "yolo"]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
 WHAT = "Folder, archive, s3://bucket/prefix or lakefs://repository/ref/path"
 ImagesOption = Annotated[str, typer.Option("--images", help=f"{WHAT} of the images, where the export has none.")]
@@ -58,20 +58,23 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json:
 @app.command("publish")
 def publish(
     dataset: str,
-    source: SourceOption,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
+    source: SourceOption = "",
+    ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
     images: ImagesOption = "",
-    source_format: Annotated[Format, typer.Option("--format", help="Format of the export.")] = "auto",
+    source_format: Annotated[SourceFormat, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     where: Annotated[str, typer.Option("--where", help='Only these samples, for example: count("person") == 0')] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of samples for which the export states none.")] = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish an export as a version: branch, audit, attest, merge, tag."""
+    """Publish an export, or what lies on a branch in lakeFS, as a version: branch, audit, attest, merge, tag."""
     settings = Settings.load()
     load_dataset(settings, dataset)
     check_version_name(version)
+    if bool(source) == bool(ref):
+        raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
     parameters = {
         "dataset": dataset,
         "source": absolute(source, "source"),
@@ -82,6 +85,7 @@ def publish(
         "requested_by": settings.user,
         "where": where,
         "licence": licence,
+        "ref": ref,
     }
     with shown_progress(as_json) as say:
         if settings.prefect_api_url and not local:
@@ -155,45 +159,50 @@ def log(dataset: str, as_json: JsonOption = False) -> None:
 
 
 @app.command("diff")
-def diff(dataset: str, old: str, new: str, as_json: JsonOption = False) -> None:
+def diff(
+    dataset: str,
+    old: str,
+    new: str,
+    html: Annotated[bool, typer.Option("--html", help="Also write a page of the changed samples, before and after.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Say what changed between two versions, in samples and in objects."""
-    from lakegate.lake.diff import diff_versions
-    from lakegate.lake.local import open_version
-    from lakegate.lake.versions import pin
+    from lakegate.lifecycle.data_diff import diff_references, show_diff
     from lakegate.lifecycle.diff_words import describe_diff
 
     settings = Settings.load()
     load_dataset(settings, dataset)
     client = LakeClient(settings)
-    sides = [
-        open_version(client, settings, pin(client, f"{dataset}@{ref}"))
-        for ref in (old, new)
-    ]
-    difference = diff_versions(*sides)
+    shown = show_diff(client, settings, dataset, old, new) if html else None
+    difference = shown.difference if shown else diff_references(client, settings, dataset, old, new)
     if as_json:
         print_json(difference.to_json())
     else:
         console().print(describe_diff(difference, f"{dataset}@{old}", f"{dataset}@{new}"), markup=False)
+    if shown:
+        typer.echo(f"page: {shown.page.url}", err=as_json)
 
 
 @app.command("get")
 def get(
     dataset: str,
     ref: Annotated[str, typer.Argument(help="Tag, branch or commit.")],
-    into: Annotated[Path, typer.Option("--into", help="Folder to make; it must not exist.")],
+    into: Annotated[Path, typer.Option("--into", help="A new folder, or one that holds another version of the dataset.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a version into a folder; every file is checked against its SHA-256."""
-    from lakegate.lake.local import get_version
+    """Fetch a version into a folder, or bring a folder to another version by what differs; every file is checked."""
     from lakegate.lake.versions import pin
+    from lakegate.lake.working_folder import get_version
 
     settings = Settings.load()
     load_dataset(settings, dataset)
     client = LakeClient(settings)
     version = pin(client, f"{dataset}@{ref}")
     with counted_progress("files", as_json) as report:
-        count = get_version(client, settings, version, into, report)
+        done = get_version(client, settings, version, into, report)
     if as_json:
-        print_json({"reference": version.reference, "commit": version.commit, "files": count, "folder": str(into)})
+        row = {"reference": version.reference, "commit": version.commit, "folder": str(into)}
+        print_json({**row, "files": done.files, "written": done.written, "removed": done.removed})
     else:
-        console().print(f"{version.reference} ({version.commit[:12]}): {count} files in {into}")
+        written = f"{done.files} files in {into}, {done.written} written, {done.removed} removed"
+        console().print(f"{version.reference} ({version.commit[:12]}): {written}")

@@ -1,125 +1,142 @@
-"""COCO object detection: https://cocodataset.org/#format-data. ``bbox`` is x, y, width, height in pixels."""
+"""COCO: boxes, polygons, run-length masks and keypoints (https://cocodataset.org/#format-data), read as a stream."""
 
-import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lakegate.errors import BadExport, BadImage
+from lakegate.formats.coco_shapes import Category, Json, read_annotation
 from lakegate.formats.export_files import SPLIT_WORDS, ExportFiles, key_of, leads_outside, split_in
-from lakegate.formats.reading import Reading, SizePx, SourceObject, SourceRecord
-from lakegate.formats.recognising import is_coco
-from lakegate.formats.staging import annotation_number, staged_name
+from lakegate.formats.json_stream import ListBegins, iterate_members
+from lakegate.formats.reading import Reading, SizePx, SourceRecord
+from lakegate.formats.registry import is_format
+from lakegate.formats.spool import Spool
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.samples import Split
 
-Json = dict[str, Any]
+LISTS = ("images", "annotations", "categories")
+IMAGE_FIELDS = ("id", "file_name", "width", "height", "license", "date_captured")
+NOT_COCO = frozenset({"shapes", "items", "imagePath"})  # fields of LabelMe and Datumaro: no need to read on
+SHAPELESS = "labels_"  # beginning of the names of files that label whole images
 
 
-@dataclass(frozen=True)
+@dataclass
 class _CocoFile:
+    """One annotation file. Images and annotations lie on disk; ``places`` are an image's annotations by its id."""
+
     path: Path
     relative: str
-    names: dict[Any, str]  # by category id
     split: Split | None
+    categories: dict[Any, Category] = field(default_factory=dict)
+    licences: dict[Any, str] = field(default_factory=dict)
+    images: Spool[Json] = field(default_factory=lambda: Spool(lambda _: ""))
+    annotations: Spool[Json] = field(default_factory=lambda: Spool(lambda _: ""))
+    places: dict[Any, "array[int]"] = field(default_factory=dict)
+
+    def annotations_of(self, image_id: object) -> Iterator[Json]:
+        """Yield the annotations of an image in the file's order; they are then spoken for."""
+        return (self.annotations[place] for place in self.places.pop(image_id, ()))
 
 
 def read_coco(export: ExportFiles) -> Reading:
-    """Read the annotation files of an export (all of them, or those called ``instances_*`` where there are such)."""
+    """Read the annotation files of an export; where some are called after what they hold, those that suit the task."""
     reading = Reading()
     labels: dict[str, None] = {}
     for path in _annotation_files(export, reading):
-        relative = export.relative(path)
-        reading.label_files[relative] = path
-        content = _load(path)
-        names = _category_names(content, relative)
-        labels.update(dict.fromkeys(names.values()))
-        _read_file(export, reading, _CocoFile(path, relative, names, _split_of(path)), content)
+        file = _CocoFile(path, export.relative(path), _split_of(path))
+        reading.label_files[file.relative] = path
+        _index(file)
+        labels.update(dict.fromkeys(category.name for category in file.categories.values()))
+        _read_file(export, reading, file)
     reading.labels = list(labels)
     return reading
 
 
-def stage_coco(records: Sequence[SourceRecord], labels: Sequence[str], folder: Path) -> None:
-    """Write ``annotations/instances_default.json`` of these records alone, with the fields that Datumaro demands.
-
-    It is written, not linked: exports often lack ``iscrowd`` or ``id``, for which Datumaro drops the object.
-    """
-    (folder / "annotations").mkdir()
-    (folder / "images").mkdir()
-    numbers = {label: index + 1 for index, label in enumerate(labels)}
-    images, annotations = [], []
-    for number, record in enumerate(records):
-        width, height = record.size_px
-        images.append({"id": number + 1, "file_name": f"{staged_name(number)}.jpg", "width": width, "height": height})
-        annotations += [
-            {
-                "id": annotation_number(number, index),
-                "image_id": number + 1,
-                "category_id": numbers[item.label],
-                "bbox": list(item.bbox_xywh_px or ()),
-                "iscrowd": 0,
-                "segmentation": [],
-            }
-            for index, item in enumerate(record.objects)
-        ]
-    categories = [{"id": number, "name": label} for label, number in numbers.items()]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations" / "instances_default.json").write_text(json.dumps(content))
+def is_coco(path: Path) -> bool:
+    """Return True for a JSON object with the list ``images`` and the field ``annotations``."""
+    found: set[str] = set()
+    try:
+        for key, value in iterate_members(path):
+            if key in NOT_COCO or not key:
+                return False
+            if key == "annotations" or (key == "images" and value is ListBegins):
+                found.add(key)
+            if len(found) == 2:
+                return True
+    except ValueError:
+        return False
+    return False
 
 
 def _annotation_files(export: ExportFiles, reading: Reading) -> list[Path]:
-    files = [path for path in export.files if path.suffix.lower() == ".json" and (export.source_is_file or is_coco(path))]
-    instances = [path for path in files if path.name.startswith("instances_")]
-    if instances and len(instances) < len(files):
-        left_out = [export.relative(path) for path in files if path not in instances]
-        reading.notes.append(f"not read, since instances_*.json is there: {', '.join(left_out)}")
+    files = [path for path in export.files if path.suffix.lower() == ".json"]
+    if not export.source_is_file:
+        files = [path for path in files if is_format("coco", path)]
     if not files:
         raise BadExport(f"no COCO file in {export.root.name}; expected a .json with images, annotations and categories")
-    return instances or files
+    wanted = {"keypoints": "person_keypoints_", "classification": SHAPELESS}.get(export.task or "", "instances_")
+    for beginning in dict.fromkeys((wanted, "instances_")):
+        chosen = [path for path in files if path.name.startswith(beginning)]
+        if chosen and len(chosen) < len(files):
+            left_out = [export.relative(path) for path in files if path not in chosen]
+            reading.notes.append(f"not read, since {beginning}*.json is there: {', '.join(left_out)}")
+        if chosen:
+            return chosen
+    return files
 
 
-def _load(path: Path) -> Json:
+def _index(file: _CocoFile) -> None:
+    """Put images and annotations where they can be found one by one; raises ``BadExport``."""
+    lists = set()
     try:
-        content = json.loads(path.read_bytes())
+        for key, value in iterate_members(file.path):
+            if value is ListBegins:
+                lists.add(key)
+            elif key in LISTS:
+                _index_item(file, key, value)
+            elif key == "licenses" and isinstance(value, dict) and isinstance(value.get("id"), int | str):
+                file.licences[value["id"]] = str(value.get("name") or value.get("url") or "")
     except ValueError as error:
-        raise BadExport(f"{path.name} is not JSON ({error}); export it again") from error
-    lists = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-        raise BadExport(f"{path.name} is not COCO: expected the lists {', '.join(lists)}")
-    if not all(isinstance(item, dict) for name in lists for item in content[name]) or not all(
-        isinstance(item.get("id"), int | str) for item in (*content["images"], *content["categories"])
-    ):
-        raise BadExport(f"{path.name} is not COCO: each item of {', '.join(lists)} must be an object with an id")
-    return dict(content)
+        raise BadExport(f"{file.path.name} is not JSON ({error}); export it again") from error
+    if not lists.issuperset(LISTS):
+        raise BadExport(f"{file.path.name} is not COCO: expected the lists {', '.join(LISTS)}")
 
 
-def _category_names(content: Json, file: str) -> dict[Any, str]:
-    try:
-        names = {item["id"]: str(item["name"]).strip() for item in content["categories"]}
-    except (KeyError, TypeError) as error:
-        raise BadExport(f"{file}: a category lacks its id or name ({error})") from error
-    if len(set(names.values())) < len(content["categories"]):
-        raise BadExport(f"{file}: a category's id or name stands twice: {', '.join(names.values())}")
-    return names
-
-
-def _read_file(export: ExportFiles, reading: Reading, file: _CocoFile, content: Json) -> None:
-    by_image: dict[Any, list[Json]] = {}
-    for item in content["annotations"]:
+def _index_item(file: _CocoFile, key: str, item: object) -> None:
+    if not isinstance(item, dict) or (key != "annotations" and not isinstance(item.get("id"), int | str)):
+        raise BadExport(f"{file.path.name} is not COCO: each item of {', '.join(LISTS)} must be an object with an id")
+    if key == "categories":
+        _add_category(file, item)
+    elif key == "images":
+        file.images.append({name: item[name] for name in IMAGE_FIELDS if name in item})
+    else:
         image_id = item.get("image_id")
-        by_image.setdefault(image_id if isinstance(image_id, int | str) else None, []).append(item)
-    for image in content["images"]:
-        _read_image(export, reading, file, image, by_image.pop(image["id"], []))
-    for image_id, objects in by_image.items():
-        reason = f"{len(objects)} annotations name image {image_id}, which the file does not list"
+        place = file.places.setdefault(image_id if isinstance(image_id, int | str) else None, array("Q"))
+        place.append(len(file.annotations))
+        file.annotations.append(item)
+
+
+def _add_category(file: _CocoFile, item: Json) -> None:
+    name = str(item.get("name", "")).strip()
+    if not name:
+        raise BadExport(f"{file.relative}: a category lacks its id or name ({item['id']})")
+    if item["id"] in file.categories or name in {category.name for category in file.categories.values()}:
+        raise BadExport(f"{file.relative}: a category's id or name stands twice: {item['id']} {name}")
+    points = item.get("keypoints")
+    file.categories[item["id"]] = Category(name, tuple(map(str, points)) if isinstance(points, list) else ())
+
+
+def _read_file(export: ExportFiles, reading: Reading, file: _CocoFile) -> None:
+    for image in file.images:
+        _read_image(export, reading, file, image, list(file.annotations_of(image["id"])))
+    for image_id, places in file.places.items():
+        reason = f"{len(places)} annotations name image {image_id}, which the file does not list"
         reading.problem(f"image_id {image_id}", file.relative, "image_exists", reason)
-    masks = sum(1 for item in content["annotations"] if item.get("segmentation") or item.get("keypoints"))
-    if masks:
-        reading.notes.append(f"{file.relative}: {masks} masks or sets of keypoints were not read: detection keeps boxes")
 
 
-def _read_image(export: ExportFiles, reading: Reading, file: _CocoFile, image: Json, objects: list[Json]) -> None:
+def _read_image(export: ExportFiles, reading: Reading, file: _CocoFile, image: Json, items: list[Json]) -> None:
     file_name = str(image.get("file_name", "")).replace("\\", "/")
     key = key_of(PurePosixPath(file_name)) if file_name else f"image_id {image['id']}"
     if not file_name or leads_outside(file_name):
@@ -133,36 +150,31 @@ def _read_image(export: ExportFiles, reading: Reading, file: _CocoFile, image: J
         reading.problem(key, file.relative, "image_exists", reason)
         return
     picture = export.by_id[sample_id][0]
+    shapeless = file.path.name.startswith(SHAPELESS)
     try:
         size_px = export.size_px(picture)
-        boxes = tuple(_object(item, file.names) for item in objects)
+        objects = tuple(read_annotation(item, file.categories, shapeless) for item in items)
+        for item in objects:
+            if item.rle is not None and (item.rle.width_px, item.rle.height_px) != size_px:
+                words = f"a mask of '{item.label}' is of {item.rle.width_px} × {item.rle.height_px} px, the image has "
+                raise UnreadableShape("mask_fits_image", f"{words}{size_px[0]} × {size_px[1]} px")
     except BadImage as error:
         reading.problem(sample_id, export.relative(picture), "image_is_whole", str(error))
-    except LookupError as error:
-        reading.problem(sample_id, file.relative, "label_is_declared", str(error.args[0]))
-    except ValueError as error:
-        reading.problem(sample_id, file.relative, "box_is_readable", str(error))
+    except UnreadableShape as error:
+        reading.problem(sample_id, file.relative, error.rule, str(error))
     else:
         split = file.split or split_in(PurePosixPath(file_name))
-        stated = _stated_size(image)
-        reading.records.append(SourceRecord(sample_id, file.relative, file.path, picture, size_px, boxes, stated, split))
-
-
-def _object(item: Json, names: dict[Any, str]) -> SourceObject:
-    """Read one annotation; raises ``LookupError`` for an unknown category, ``ValueError`` for an unreadable box."""
-    category = item.get("category_id")
-    if not isinstance(category, int | str) or category not in names:
-        raise LookupError(f"category_id {category} is not in the file's categories ({', '.join(names.values())})")
-    bbox = item.get("bbox")
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"annotation {item.get('id')} has bbox {bbox!r}; expected [x, y, width, height]")
-    if not all(isinstance(side, int | float) and math.isfinite(side) for side in bbox):
-        raise ValueError(f"annotation {item.get('id')} has bbox {bbox!r}; expected four numbers of pixels")
-    x, y, width, height = (float(side) for side in bbox)
-    attributes = {str(name): str(value) for name, value in (item.get("attributes") or {}).items()}
-    if item.get("iscrowd"):
-        attributes["iscrowd"] = "true"
-    return SourceObject(names[category], (x, y, width, height), attributes)
+        stated, captured = _stated_size(image), image.get("date_captured")
+        record = SourceRecord(sample_id, file.relative, file.path, picture, size_px, objects, stated, split)
+        number = image.get("license")
+        licence = file.licences.get(number, "") if isinstance(number, int | str) else ""
+        reading.records.append(
+            replace(
+                record,
+                source={"licence": licence} if licence else {},
+                captured_at=captured if isinstance(captured, str) else "",
+            )
+        )
 
 
 def _stated_size(image: Json) -> SizePx | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from lakegate.declarations import Task
 from lakegate.errors import BadExport, BadImage
 from lakegate.formats.reading import SizePx
 from lakegate.samples import Split
@@ -75,13 +76,19 @@ def split_in(path: PurePosixPath) -> Split | None:
 
 @dataclass
 class ExportFiles:
-    """An export on disk. ``images_dir`` is where sample ids start; ``root`` is where relative label names start."""
+    """An export on disk. ``images_dir`` is where sample ids start; ``root`` is where relative label names start.
+
+    ``task`` and ``labels`` are what the dataset declares, for readers to which an export leaves a choice; None and empty
+    where no dataset is declared yet.
+    """
 
     root: Path
     images_dir: Path
     files: list[Path]
     source_is_file: bool = False
     unprintable: list[Path] = field(default_factory=list)  # images whose name cannot be the name of a sample
+    task: Task | None = None
+    labels: tuple[str, ...] = ()
     _sizes: dict[Path, SizePx] = field(default_factory=dict)
 
     @cached_property
@@ -150,8 +157,10 @@ def read_size_px(image: Path) -> SizePx:
         raise BadImage(f"{image.name} cannot be read as an image: {error}") from error
 
 
-def open_export(source: Path, images: Path | None) -> ExportFiles:
+def open_export(source: Path, images: Path | None, task: Task | None = None, labels: Iterable[str] = ()) -> ExportFiles:
     """Find the images of an export: ``images``, else its ``images/`` or ``JPEGImages/`` folder, else the export itself.
+
+    ``task`` and ``labels`` are the dataset's.
 
     Raises:
         BadExport: a folder does not exist, or there is no image.
@@ -162,9 +171,9 @@ def open_export(source: Path, images: Path | None) -> ExportFiles:
         raise BadExport(f"--images {images} is not a folder; give the folder below which the images are")
     source = _plain(source)
     root = source if source.is_dir() else source.parent
-    home = root.parent if source.is_file() and root.name.lower() == "annotations" else root
-    start = _plain(images) if images is not None else _images_folder(home)
-    export = ExportFiles(root, start, files_below(root) if source.is_dir() else [source], source.is_file())
+    files = files_below(root) if source.is_dir() else [source]
+    export = ExportFiles(root, images_folder(source, images), files, source.is_file(), task=task, labels=tuple(labels))
+    start = export.images_dir
     if not export.by_id:
         raise BadExport(
             f"no images below {start}: expected {', '.join(sorted(IMAGE_SUFFIXES))}; name their folder with --images DIR"
@@ -172,9 +181,15 @@ def open_export(source: Path, images: Path | None) -> ExportFiles:
     return export
 
 
-def _images_folder(root: Path) -> Path:
-    folders = [item for item in sorted(root.iterdir()) if item.is_dir() and item.name.lower() in IMAGE_FOLDERS]
-    return folders[0] if folders else root
+def images_folder(source: Path, images: Path | None) -> Path:
+    """Return where the images of an export lie: ``images`` where it is given, else a folder called so, else the export."""
+    if images is not None:
+        return _plain(images)
+    source = _plain(source)
+    root = source if source.is_dir() else source.parent
+    home = root.parent if source.is_file() and root.name.lower() == "annotations" else root
+    folders = [item for item in sorted(home.iterdir()) if item.is_dir() and item.name.lower() in IMAGE_FOLDERS]
+    return folders[0] if folders else home
 
 
 def _plain(path: Path) -> Path:

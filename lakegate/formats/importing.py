@@ -1,36 +1,32 @@
 """Read an annotation export into samples: nothing is dropped, moved or renamed in silence.
 
-Datumaro's importers do the reading; each result is compared with what the label file itself says, because Datumaro rounds
-coordinates to 2 decimals and skips some objects with a log line only. What differs becomes a problem of that sample.
+Boxes of Pascal VOC, COCO and YOLO are read a second time by Datumaro's importers, and both readings are compared, because
+Datumaro rounds coordinates to 2 decimals and skips some objects with a log line only. What differs becomes a problem of that
+sample. Records and samples lie on disk (:mod:`lakegate.formats.spool`): names and offsets stay in memory.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from lakegate.canonical import FLOAT_DECIMALS, sha256_bytes, sha256_file
-from lakegate.declarations import DatasetDeclaration
+from lakegate.declarations import DatasetDeclaration, Task
 from lakegate.errors import BadDeclaration, BadExport, nearest
-from lakegate.formats.coco import read_coco, stage_coco
 from lakegate.formats.export_files import ExportFiles, open_export
 from lakegate.formats.reading import Reading, SourceObject, SourceRecord, printable
-from lakegate.formats.recognising import Format, check_format, recognise
-from lakegate.formats.staging import Stage, difference, import_through_datumaro
-from lakegate.formats.voc import read_voc, stage_voc
-from lakegate.formats.yolo import read_yolo, stage_yolo
+from lakegate.formats.recognising import recognise
+from lakegate.formats.registry import FORMATS, Format, check_format, datumaro_stage, read_format
+from lakegate.formats.spool import Spool
+from lakegate.formats.staging import difference, import_through_datumaro
+from lakegate.formats.task_fit import ShapeMissing, TaskFit
 from lakegate.quality.problems import SampleProblem
 from lakegate.samples import Annotation, ImportedSample, Sample, Split, draw_split
 
 __all__ = ["ImportResult", "import_export", "recognise"]
 
-STAGES: dict[Format, tuple[str, Stage]] = {
-    "voc": ("voc_detection", stage_voc),
-    "coco": ("coco_instances", stage_coco),
-    "yolo": ("yolo", stage_yolo),
-}
+RECORDS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class ImportResult:
     ``source_digest`` is the same for the same export wherever it lies.
     """
 
-    samples: list[ImportedSample]
+    samples: Sequence[ImportedSample]
     unlabelled: list[Path]
     format: str
     notes: list[str]
@@ -55,105 +51,139 @@ def import_export(
     declaration: DatasetDeclaration,
     source_format: str = "auto",
     limit_to: set[str] | None = None,
+    licence: str = "",
+    origin: str = "",
 ) -> ImportResult:
     """Read an export.
 
     Args:
-        source: folder of the export, or one COCO file.
+        source: folder of the export, or one file of labels.
         images: folder of the images where they are not below ``source``; sample ids are paths below it.
-        declaration: gives labels, renames and the split.
-        source_format: ``auto``, ``voc``, ``coco`` or ``yolo``.
+        declaration: gives task, labels, renames and the split.
+        source_format: ``auto``, or a name of :data:`lakegate.formats.registry.FORMATS`.
         limit_to: sample ids to read; all where None.
+        licence: recorded in ``source`` of each sample for which the export itself names none.
+        origin: free words on where the images come from, recorded likewise.
 
     Raises:
         BadExport: the export as a whole is missing, empty, ambiguous or unreadable. What is wrong with single samples
             stands in ``problems`` instead.
     """
-    known, export, reading = read_export(source, images, source_format, declaration.labels)
+    known, export, reading = read_export(source, images, source_format, declaration.task, declaration.labels)
     for path in export.unprintable:
         reason = "its name holds signs that cannot be printed, so no sample can be called so; rename the file"
         reading.problem(printable(path.stem), export.relative(path), "name_is_printable", reason)
     if limit_to is not None:
         _limit(reading, export, limit_to)
-    records = _unambiguous(reading, export, limit_to)
-    records = _faithful(known, reading, records)
-    samples = [_sample(record, known, declaration, reading) for record in records]
-    kept = sorted((sample for sample in samples if sample is not None), key=lambda item: item.sample.id)
+    places = _unambiguous(reading, export, limit_to)
+    words = {name: text.strip() for name, text in (("licence", licence), ("origin", origin)) if text.strip()}
+    task_fit = TaskFit(declaration.task)
+    samples: Spool[ImportedSample] = Spool(lambda item: item.sample.id)
+    for records in _in_parts(reading.records, places):
+        for record in _faithful(known, reading, records):
+            sample = _sample(replace(record, source=words | record.source), known, declaration, reading, task_fit)
+            if sample is not None:
+                samples.append(sample)
+    reading.notes += task_fit.notes
     unlabelled = _unlabelled(export, reading, limit_to)
     if unlabelled:
         reading.notes.append(f"{len(unlabelled)} images have no label file and are not published")
     return ImportResult(
-        samples=kept,
+        samples=samples,
         unlabelled=unlabelled,
         format=known,
         notes=reading.notes,
-        source_digest=_source_digest(known, export, reading, declaration, limit_to),
+        source_digest=_source_digest(known, export, reading, declaration, limit_to, words),
         problems=sorted(set(reading.problems), key=lambda item: (item.sample_id, item.rule, item.file, item.reason)),
     )
 
 
 def read_export(
-    source: Path, images: Path | None, source_format: str, declared: Sequence[str]
+    source: Path, images: Path | None, source_format: str, task: Task | None = None, labels: Sequence[str] = ()
 ) -> tuple[Format, ExportFiles, Reading]:
-    """Find the format, the images and the labels, without judging labels; raises ``BadExport``."""
-    known = recognise(source) if source_format == "auto" else check_format(source_format)
-    export = open_export(source, images)
-    readers: dict[Format, Callable[[ExportFiles], Reading]] = {
-        "voc": read_voc,
-        "coco": read_coco,
-        "yolo": partial(read_yolo, declared=declared),
-    }
-    return known, export, readers[known](export)
+    """Find the format, the images and the labels, without judging labels; raises ``BadExport``.
+
+    ``task`` and ``labels`` are what the dataset declares, None and empty where there is no declaration yet.
+    """
+    known = recognise(source, images, task) if source_format == "auto" else check_format(source_format)
+    export = open_export(source, images, task, labels)
+    return known, export, read_format(known, export)
 
 
 def _limit(reading: Reading, export: ExportFiles, limit_to: set[str]) -> None:
-    known = {*export.by_id, *(record.sample_id for record in reading.records), *(item.sample_id for item in reading.problems)}
+    known = {*export.by_id, *reading.records.keys, *(item.sample_id for item in reading.problems)}
     missing = sorted(limit_to - known)
     if missing:
         raise BadExport(
             f"{len(missing)} of the {len(limit_to)} samples asked for are not in the export, the first is '{missing[0]}'"
             f"{nearest(missing[0], known) if len(known) < 10_000 else ''}"
         )
-    reading.records = [record for record in reading.records if record.sample_id in limit_to]
     reading.problems = [item for item in reading.problems if item.sample_id in limit_to]
 
 
-def _unambiguous(reading: Reading, export: ExportFiles, limit_to: set[str] | None) -> list[SourceRecord]:
-    """Keep the records whose image and label file are the only ones of their sample."""
+def _unambiguous(reading: Reading, export: ExportFiles, limit_to: set[str] | None) -> list[int]:
+    """Return the places of the records whose image and label file are the only ones of their sample, ascending by sample."""
     twice = {sample_id: paths for sample_id, paths in export.by_id.items() if len(paths) > 1}
     for sample_id, paths in twice.items():
         if limit_to is None or sample_id in limit_to:
             names = [export.relative(path) for path in paths]
             reason = f"{len(names)} images have the name of one sample: {', '.join(names)}; rename all but one"
             reading.problem(sample_id, names[1], "stem_is_unique", reason)
-    labelled = Counter(record.sample_id for record in reading.records)
-    for record in reading.records:
-        if labelled[record.sample_id] > 1:
-            files = sorted(item.label_file for item in reading.records if item.sample_id == record.sample_id)
-            reason = f"{len(files)} sets of labels belong to this image: {', '.join(files[:3])}; give the one that counts"
-            reading.problem(record.sample_id, files[0], "labels_are_unique", reason)
-    kept = [item for item in reading.records if labelled[item.sample_id] == 1 and item.sample_id not in twice]
-    return sorted(kept, key=lambda record: record.sample_id)
+    keys = reading.records.keys
+    labelled = Counter(keys)
+    repeated: dict[str, list[str]] = {}
+    for place, sample_id in enumerate(keys):
+        if labelled[sample_id] > 1 and (limit_to is None or sample_id in limit_to):
+            repeated.setdefault(sample_id, []).append(reading.records[place].label_file)
+    for sample_id, files in repeated.items():
+        files.sort()
+        reason = f"{len(files)} sets of labels belong to this image: {', '.join(files[:3])}; give the one that counts"
+        reading.problem(sample_id, files[0], "labels_are_unique", reason)
+    chosen = (
+        place
+        for place, sample_id in enumerate(keys)
+        if labelled[sample_id] == 1 and sample_id not in twice and (limit_to is None or sample_id in limit_to)
+    )
+    return sorted(chosen, key=keys.__getitem__)
+
+
+def _in_parts(records: Spool[SourceRecord], places: Sequence[int]) -> Iterator[list[SourceRecord]]:
+    for start in range(0, len(places), RECORDS_AT_ONCE):
+        yield [records[place] for place in places[start : start + RECORDS_AT_ONCE]]
 
 
 def _faithful(known: Format, reading: Reading, records: list[SourceRecord]) -> list[SourceRecord]:
-    """Let Datumaro import the records; keep those where its reading and the file agree."""
-    if not records:
-        return []
-    datumaro_format, stage = STAGES[known]
-    imported, errors = import_through_datumaro(datumaro_format, stage, records, reading.labels)
-    kept = []
-    for number, record in enumerate(records):
+    """Let Datumaro import the records that hold boxes only; of these keep those where its reading and the file agree."""
+    stage = datumaro_stage(known)
+    checked = [record for record in records if stage is not None and _holds_boxes(known, record)]
+    if stage is None or not checked:
+        return records
+    imported, errors = import_through_datumaro(FORMATS[known].datumaro_format, stage, checked, reading.labels)
+    unfaithful = set()
+    for number, record in enumerate(checked):
         reason = errors.get(number) or difference(record.objects, imported.get(number, []))
         if reason or number not in imported:
             reason = f"Datumaro cannot import it as it is: {reason or 'no item'}; correct the label file"
             reading.problem(record.sample_id, record.label_file, "import_is_faithful", reason)
-        else:
-            kept.append(record)
-    return kept
+            unfaithful.add(record.sample_id)
+    return [record for record in records if record.sample_id not in unfaithful]
 
 
-def _sample(record: SourceRecord, known: Format, declaration: DatasetDeclaration, reading: Reading) -> ImportedSample | None:
+def _holds_boxes(known: Format, record: SourceRecord) -> bool:
+    """Tell whether Datumaro reads the record's label file as boxes; lines with polygons or keypoints it does not."""
+    if known == "yolo" and any(item.polygons_px or item.keypoints for item in record.objects):
+        return False
+    return all(item.bbox_xywh_px is not None for item in record.objects)
+
+
+def _sample(
+    record: SourceRecord, known: Format, declaration: DatasetDeclaration, reading: Reading, task_fit: TaskFit
+) -> ImportedSample | None:
+    try:
+        record = task_fit.fit(record)
+    except ShapeMissing as error:
+        reading.problem(record.sample_id, record.label_file, "shape_fits_task", str(error))
+        return None
     objects = [replace(item, label=declaration.rename.get(item.label, item.label)) for item in record.objects]
     undeclared = sorted({item.label for item in objects} - set(declaration.labels))
     if undeclared:
@@ -230,7 +260,7 @@ def _split(record: SourceRecord, group: str, declaration: DatasetDeclaration, re
 
 
 def _unlabelled(export: ExportFiles, reading: Reading, limit_to: set[str] | None) -> list[Path]:
-    spoken_for = {record.sample_id for record in reading.records} | {item.sample_id for item in reading.problems}
+    spoken_for = set(reading.records.keys) | {item.sample_id for item in reading.problems}
     return [
         paths[0].relative_to(export.images_dir)
         for sample_id, paths in sorted(export.by_id.items())
@@ -239,9 +269,14 @@ def _unlabelled(export: ExportFiles, reading: Reading, limit_to: set[str] | None
 
 
 def _source_digest(
-    known: Format, export: ExportFiles, reading: Reading, declaration: DatasetDeclaration, limit_to: set[str] | None
+    known: Format,
+    export: ExportFiles,
+    reading: Reading,
+    declaration: DatasetDeclaration,
+    limit_to: set[str] | None,
+    words: dict[str, str],
 ) -> str:
-    """Return SHA-256 over names and contents of what was read, the declaration's digest and the limit."""
+    """Return SHA-256 over names and contents of what was read, the declaration's digest, the limit and the caller's words."""
     chosen = limit_to if limit_to is not None else set(export.by_id)
     lines = [f"label\t{name}\t{sha256_file(path)}" for name, path in reading.label_files.items()]
     for sample_id in chosen & set(export.by_id):
@@ -249,4 +284,5 @@ def _source_digest(
             lines.append(f"image\t{path.relative_to(export.images_dir).as_posix()}\t{sha256_file(path)}")
     if limit_to is not None:
         lines += [f"only\t{sample_id}" for sample_id in limit_to]
+    lines += [f"{name}\t{text}" for name, text in words.items()]
     return sha256_bytes("\n".join([known, declaration.digest, *sorted(lines)]).encode(errors="surrogateescape"))

@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lakegate.declarations import Task
 from lakegate.errors import BadExport
 from lakegate.formats.export_files import ExportFiles
 from lakegate.formats.importing import read_export
-from lakegate.formats.reading import Reading, SourceRecord
-from lakegate.formats.recognising import Format
-from lakegate.quality.images import ImageMetrics, measure_many
+from lakegate.formats.reading import Reading, SourceObject, SourceRecord
+from lakegate.formats.registry import Format
+from lakegate.quality.image_metrics import ImageMetrics
+from lakegate.quality.images import measure_many
 from lakegate.quality.rules import BOX_TOLERANCE_PX
 
 MEASURED_AT_MOST = 2000
 FEWEST_GROUPS = 10  # below, a share of groups is no share of samples
+FOLDER_PATTERN = r"^(.+)/[^/]+$"
 GROUP_PATTERNS = {
     r"^(.+?)_(?:jpg|jpeg|png)\.rf\.": "Roboflow's augmented copies of one photograph",
-    r"^(.+)/[^/]+$": "folder",
+    FOLDER_PATTERN: "folder",
     r"^(.+?)[-_][^-_/]*\d+$": "beginning of the name, before the last number",
 }
 
@@ -30,16 +33,24 @@ def propose_dataset_toml(source: Path, images: Path | None, source_format: str =
     Raises:
         BadExport: the export cannot be read, or holds no object.
     """
-    known, export, reading = read_export(source, images, source_format, ())
-    counts = Counter(item.label for record in reading.records for item in record.objects)
+    known, export, reading = read_export(source, images, source_format)
+    shapes = Counter(shape for record in reading.records for item in record.objects for shape in _shapes(item))
+    task = _task(shapes)
+    counts = Counter(
+        item.label
+        for record in reading.records
+        for item in record.objects
+        if task == "classification" or item.bbox_xywh_px is not None
+    )
     if not counts:
         problem = f"; first problem: {reading.problems[0].file}: {reading.problems[0].reason}" if reading.problems else ""
-        raise BadExport(f"{source} holds no labelled object, so labels cannot be proposed{problem}")
+        raise BadExport(f"{source} holds no labelled object or image, so labels cannot be proposed{problem}")
     lines = [
         *_head(known, export, reading, counts),
+        *_task_lines(task, shapes),
         *_labels(known, reading, counts),
         *_policy(reading),
-        *_split_table(reading.records),
+        *_split_table(reading.records, task),
         *_quality_table(export, reading.records),
         *_slice_hint(reading.records),
     ]
@@ -50,11 +61,38 @@ def _head(known: Format, export: ExportFiles, reading: Reading, counts: Counter[
     labelled = {record.sample_id for record in reading.records} | {item.sample_id for item in reading.problems}
     unlabelled = len(set(export.by_id) - labelled)
     return [
-        f"# Proposed by `lakegate data init` from a {known.upper()} export: {len(reading.records)} labelled images, "
-        f"{counts.total()} objects, {unlabelled} images without labels (not published).",
+        f"# Proposed by `lakegate data init` from an export as {known}: {len(reading.records)} labelled images, "
+        f"{counts.total()} labels, {unlabelled} images without labels (not published).",
         *(f"# Note: {' '.join(note.split())}" for note in reading.notes),
-        'task = "detection"',
     ]
+
+
+def _shapes(item: SourceObject) -> list[str]:
+    """Return what an object has, or that it is a label of the whole image."""
+    if item.bbox_xywh_px is None:
+        return ["image"]
+    has_mask = bool(item.polygons_px) or item.rle is not None
+    return ["object", *(["mask"] if has_mask else []), *(["keypoints"] if item.keypoints else [])]
+
+
+def _task(shapes: Counter[str]) -> Task:
+    """Return the task that all objects serve: the one that keeps most of them as they are."""
+    if not shapes["object"] and shapes["image"]:
+        return "classification"
+    if shapes["object"] and shapes["keypoints"] == shapes["object"]:
+        return "keypoints"
+    return "segmentation" if shapes["object"] and shapes["mask"] == shapes["object"] else "detection"
+
+
+def _task_lines(task: Task, shapes: Counter[str]) -> list[str]:
+    lines = [
+        f"# {shapes[shape]} of {shapes['object']} objects have {words}, which a dataset for {task} does not keep"
+        for shape, words in (("mask", "a polygon or mask"), ("keypoints", "keypoints"))
+        if shapes[shape] and task != {"mask": "segmentation", "keypoints": "keypoints"}[shape]
+    ]
+    if shapes["image"] and task != "classification":
+        lines.append(f"# {shapes['image']} labels of whole images become tags")
+    return [*lines, f'task = "{task}"']
 
 
 def _labels(known: Format, reading: Reading, counts: Counter[str]) -> list[str]:
@@ -63,7 +101,7 @@ def _labels(known: Format, reading: Reading, counts: Counter[str]) -> list[str]:
     else:
         labels, order = list(dict.fromkeys(label.strip() for label in reading.labels)), "as the export numbers them"
     shown = ", ".join(f"{_one_line(label)} {counts[label]}" for label in labels[:12])
-    return [f"# {order}; objects: {shown}", f"labels = [{', '.join(map(_quoted, labels))}] # order is the class index"]
+    return [f"# {order}; found: {shown}", f"labels = [{', '.join(map(_quoted, labels))}] # order is the class index"]
 
 
 def _policy(reading: Reading) -> list[str]:
@@ -89,7 +127,7 @@ def _has_bad_box(record: SourceRecord) -> bool:
     )
 
 
-def _split_table(records: Sequence[SourceRecord]) -> list[str]:
+def _split_table(records: Sequence[SourceRecord], task: Task) -> list[str]:
     given = Counter(record.split for record in records)
     lines = ["", "[split]"]
     if None not in given and {"train", "test"} <= set(given):
@@ -97,6 +135,8 @@ def _split_table(records: Sequence[SourceRecord]) -> list[str]:
         return [*lines, f'from = "given" # the export says for each image: {shares}', 'group = "name"']
     lines += ['from = "hash" # drawn by group, so a sample keeps its split in all versions', "test = 0.2"]
     for pattern, meaning in GROUP_PATTERNS.items():
+        if task == "classification" and pattern == FOLDER_PATTERN:
+            continue  # folders are classes there
         groups = _groups(pattern, [record.sample_id for record in records])
         if groups >= FEWEST_GROUPS:
             return [*lines, f"group = '{pattern}' # {groups} groups, by the {meaning}: near-copies stay on one side"]
@@ -113,8 +153,7 @@ def _groups(pattern: str, sample_ids: Sequence[str]) -> int:
 
 
 def _quality_table(export: ExportFiles, records: Sequence[SourceRecord]) -> list[str]:
-    chosen = sorted(records, key=lambda record: record.sample_id)[:: max(1, len(records) // MEASURED_AT_MOST)]
-    pairs = [(record.sample_id, record.image) for record in chosen]
+    pairs = sorted((record.sample_id, record.image) for record in records)[:: max(1, len(records) // MEASURED_AT_MOST)]
     measured = measure_many(pairs, threads=min(os.cpu_count() or 1, 8))
     if not measured.metrics:
         reason = next(iter(measured.broken.values()), "no labelled image")

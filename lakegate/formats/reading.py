@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lakegate.formats.spool import Spool
 from lakegate.geometry import Keypoint, Polygon, Rle
 from lakegate.quality.problems import SampleProblem
 from lakegate.samples import Box, Split
@@ -52,11 +53,16 @@ class SourceRecord:
     captured_at: str = ""
 
 
+def record_spool() -> Spool[SourceRecord]:
+    """Return an empty sequence of records on disk, known by their sample ids."""
+    return Spool(lambda record: record.sample_id)
+
+
 @dataclass
 class Reading:
     """Everything that one reader found. ``labels`` are the names as the export spells them, in class order."""
 
-    records: list[SourceRecord] = field(default_factory=list)
+    records: Spool[SourceRecord] = field(default_factory=record_spool)
     problems: list[SampleProblem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)

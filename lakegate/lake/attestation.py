@@ -100,7 +100,11 @@ def require_attestation(client: LakeClient, settings: Settings, dataset: str, co
     Raises:
         Unattested: there is none, its signature does not hold, its key is not trusted, or it speaks of other content.
     """
-    digest = client.content_digest(dataset, commit)
+    return require_attested_content(client, settings, dataset, commit, client.content_digest(dataset, commit))
+
+
+def require_attested_content(client: LakeClient, settings: Settings, dataset: str, commit: str, digest: str) -> Attestation:
+    """As :func:`require_attestation`, for a caller who computed the commit's content ``digest`` from its own listing."""
     found = find_attestation(client, settings, dataset, digest)
     if isinstance(found, str):
         raise Unattested(f"commit {commit[:12]} of '{dataset}' (content {digest[:12]}) is not attested: {found}; {REMEDY}")

@@ -1,21 +1,22 @@
 """lakeFS as Lakegate uses it: listings as raw JSON, uploads on many connections, "no changes" is success."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from lakegate.canonical import sha256_bytes
 from lakegate.errors import ChecksumMismatch, ServiceRefused, VersionExists
-from lakegate.lake.content import content_digest
+from lakegate.lake.content import Digests, digests_of
+from lakegate.lake.manifest import Manifest, ManifestStore, Window, bring_forward
 from lakegate.lake.objects import Change, Commit, Content, ObjectEntry, Progress, load
 from lakegate.lake.repository import set_up_repository
 from lakegate.lake.transport import PAGE, NoChanges, Transport, part, when_raced
 from lakegate.settings import Settings
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+NEAR = 20  # newest ancestors that are looked at for a known manifest
 
 
 class LakeClient:
@@ -27,6 +28,7 @@ class LakeClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._transport = Transport(settings)
+        self._manifests = ManifestStore(settings.cache_dir / "manifests")
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> "LakeClient":
@@ -37,36 +39,39 @@ class LakeClient:
 
     def list_objects(self, repository: str, ref: str, prefix: str = "") -> list[ObjectEntry]:
         """List everything below ``prefix``, ascending by path (20,000 objects take about 0.2 s)."""
+        return [_entry(row) for row in self._rows(repository, ref, prefix=prefix)]
+
+    def _rows(self, repository: str, ref: str, limit: int | None = None, **asked: str) -> Iterator[dict[str, Any]]:
         path = f"repositories/{part(repository)}/refs/{part(ref)}/objects/ls"
         what = f"list {repository}@{ref}"
-        rows = self._transport.pages(path, what, prefix=prefix, user_metadata="true", presign="false")
-        return [_entry(row) for row in rows]
+        return self._transport.pages(path, what, limit, user_metadata="true", presign="false", **asked)
 
     def read(self, repository: str, ref: str, path: str) -> bytes:
         """Return an object's bytes, unverified; ``lake.local`` verifies them."""
         url = f"repositories/{part(repository)}/refs/{part(ref)}/objects"
         return self._transport.request("GET", url, f"read {repository}@{ref}/{path}", params={"path": path}).data
 
-    def upload(self, repository: str, branch: str, path: str, data: Content) -> None:
-        """Store one object with its SHA-256 as metadata.
+    def upload(self, repository: str, branch: str, path: str, data: Content, digests: Digests | None = None) -> None:
+        """Store one object with its SHA-256 as metadata; ``digests`` saves hashing where they are known.
 
         Raises:
             ChecksumMismatch: lakeFS stored other bytes than were sent; they were removed from the branch again.
         """
         content = load(data)
+        known = digests or digests_of(content)
         response = self._transport.request(
             "POST",
             f"repositories/{part(repository)}/branches/{part(branch)}/objects",
             f"store {path} on {repository}@{branch}",
             params={"path": path},
             body=content,
-            headers={"Content-Type": "application/octet-stream", "X-Lakefs-Meta-Sha256": sha256_bytes(content)},
+            headers={"Content-Type": "application/octet-stream", "X-Lakefs-Meta-Sha256": known.sha256},
         )
-        stored, sent = response.json()["checksum"], hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if stored != sent:
+        stored = response.json()["checksum"]
+        if stored != known.md5:
             self.delete_many(repository, branch, [path])
             raise ChecksumMismatch(
-                f"{path}: sent bytes with MD5 {sent}, lakeFS stored {stored}; they were removed from {branch}; "
+                f"{path}: sent bytes with MD5 {known.md5}, lakeFS stored {stored}; they were removed from {branch}; "
                 "something between here and lakeFS changes bytes (a proxy, a full disk): look there, then run it again"
             )
 
@@ -86,6 +91,15 @@ class LakeClient:
             if failed:
                 raise ServiceRefused(f"lakeFS did not delete {len(failed)} objects of {branch}, first: {failed[0]}")
 
+    def has_uncommitted(self, repository: str, branch: str) -> bool:
+        """Tell whether something was written to the branch and not committed."""
+        return bool(self.uncommitted(repository, branch, 1))
+
+    def uncommitted(self, repository: str, branch: str, limit: int | None = None) -> list[Change]:
+        """Return what was written to the branch and not committed: at most ``limit`` changes (None: all)."""
+        url = f"repositories/{part(repository)}/branches/{part(branch)}/diff"
+        return [Change(row["path"], row["type"]) for row in self._transport.pages(url, f"look at {repository}@{branch}", limit)]
+
     def complete_sha256(self, repository: str, ref: str, entries: Iterable[ObjectEntry]) -> list[ObjectEntry]:
         """Return the entries with a SHA-256 each: those that people uploaded without one are fetched and hashed."""
         listed = list(entries)
@@ -97,9 +111,44 @@ class LakeClient:
         self._transport.in_parallel(fetch, [entry for entry in listed if entry.sha256 is None])
         return [replace(entry, sha256=entry.sha256 or found[entry.path]) for entry in listed]
 
+    def manifest(self, repository: str, ref: str) -> Manifest:
+        """Return everything that is committed at ``ref``: by a diff where an ancestor is known here, else by a listing.
+
+        Raises:
+            VersionNotFound: there is no such repository or reference.
+        """
+        line = self.log(repository, ref, NEAR)
+        known = self._manifests.nearest(repository, [commit.meta_range_id for commit in line])
+        if known and known[0] == 0:
+            return known[1]
+        commit = line[0]
+        entries = self._brought_forward(repository, line[known[0]], commit, known[1]) if known else None
+        if entries is None:
+            entries = self.list_objects(repository, commit.id)
+        manifest = Manifest.of(self.complete_sha256(repository, commit.id, entries))
+        self._manifests.keep(repository, commit.meta_range_id, manifest)
+        return manifest
+
+    def _brought_forward(self, repository: str, old: Commit, new: Commit, base: Manifest) -> list[ObjectEntry] | None:
+        changes = self.diff(repository, old.id, new.id)
+        changed = {item.path for item in changes if item.kind != "removed"}
+        removed = {item.path for item in changes if item.kind == "removed"}
+
+        def list_windows(pages: Sequence[Window]) -> list[ObjectEntry]:
+            found: list[ObjectEntry] = []
+
+            def list_one(page: Window) -> None:
+                rows = self._rows(repository, new.id, limit=page.amount, first_after=page.after)
+                found.extend([_entry(row) for row in rows if row["path"] in page.wanted])
+
+            self.in_parallel(list_one, pages)
+            return found
+
+        return bring_forward(base, changed, removed, list_windows)
+
     def content_digest(self, repository: str, ref: str) -> str:
-        """Return the content digest of everything at ``ref``; give a commit, a branch may move meanwhile."""
-        return content_digest(self.complete_sha256(repository, ref, self.list_objects(repository, ref)))
+        """Return the content digest of everything that is committed at ``ref``; give a commit, a branch may move meanwhile."""
+        return self.manifest(repository, ref).content_digest
 
     def in_parallel(self, act: Any, items: Iterable[Any], progress: Progress | None = None) -> None:
         """Call ``act(item)`` on all connections at once."""
@@ -126,9 +175,11 @@ class LakeClient:
         rows = self._transport.pages(f"repositories/{part(repository)}/branches", f"list {repository}", prefix=prefix)
         return {row["id"]: row["commit_id"] for row in rows}
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str]) -> str:
-        """Commit what is staged and return the commit; with nothing staged, the branch's head."""
-        body = {"message": message, "metadata": dict(metadata)}
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str], allow_empty: bool = False
+    ) -> str:
+        """Commit what is staged and return the commit; with nothing staged, the branch's head, unless ``allow_empty``."""
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
 
         def act() -> str:
             with self._transport.sdk(f"commit on {repository}@{branch}") as sdk:
@@ -139,13 +190,20 @@ class LakeClient:
         except NoChanges:
             return self.head(repository, branch).id
 
-    def merge(self, repository: str, source: str, destination: str, message: str, metadata: Mapping[str, str]) -> str:
+    def merge(
+        self, repository: str, source: str, destination: str, message: str, metadata: Mapping[str, str],
+        *, allow_empty: bool = False, keep_ours: bool = False,
+    ) -> str:  # fmt: skip
         """Merge ``source`` (a branch or commit) and return the merge commit; with nothing new, the destination's head.
+
+        ``allow_empty`` makes a commit also where both hold the same; with ``keep_ours``, what both changed stays as it is.
 
         Raises:
             PublishConflict: both sides changed the same object.
         """
-        body = {"message": message, "metadata": dict(metadata)}
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
+        if keep_ours:
+            body["strategy"] = "dest-wins"
 
         def act() -> str:
             with self._transport.sdk(f"merge {source} into {repository}@{destination}") as sdk:

@@ -1,10 +1,30 @@
-"""The content digest: equal content has an equal digest, however and whenever it was uploaded."""
+"""Digests of single objects, and the content digest: equal content has an equal one, however and whenever it was uploaded."""
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lakegate.errors import LakeError
 from lakegate.lake.objects import ObjectEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Size, SHA-256 and MD5 of some bytes."""
+
+    size_bytes: int
+    sha256: str
+    md5: str
+
+    def is_of(self, entry: ObjectEntry) -> bool:
+        """Tell whether the listed object has these bytes."""
+        listed = (entry.size_bytes, entry.sha256, entry.checksum_md5)
+        return (self.size_bytes, self.sha256, self.md5) == listed
+
+
+def digests_of(data: bytes) -> Digests:
+    """Compute the digests; MD5 is lakeFS's own checksum."""
+    return Digests(len(data), hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 def content_digest(entries: Iterable[ObjectEntry]) -> str:

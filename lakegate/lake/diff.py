@@ -2,27 +2,34 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 from lakegate.lake.local_version import LocalVersion
+from lakegate.lake.object_matching import BoxMatches as BoxMatches
+from lakegate.lake.object_matching import iou_matrix as iou_matrix
+from lakegate.lake.object_matching import match_boxes as match_boxes
+from lakegate.lake.object_matching import match_objects
 from lakegate.samples import Annotation, Sample
 
-FloatArray = npt.NDArray[np.float64]
-MIN_IOU = 0.5
-SUGGESTED_SHARE = 0.8  # a removed label whose boxes mostly carry one added label now was probably renamed
+SUGGESTED_SHARE = 0.8  # a removed label whose matched objects mostly carry one added label now was probably renamed …
+SUGGESTED_COVER = 0.5  # … where these are also at least half of all its objects
+SampleKind = Literal["added", "removed", "relabelled", "reimaged"]
+ObjectKind = Literal["added", "removed", "moved", "reclassified", "edited", "same"]
+COUNTED: tuple[ObjectKind, ...] = ("added", "removed", "moved", "reclassified")
 
 
 @dataclass(frozen=True)
-class BoxMatches:
-    """Indices into the old and the new annotations; every annotation stands in exactly one place."""
+class ObjectChange:
+    """One object; ``old`` and ``new`` are its places in the annotations of the two samples, ``None`` where it is not.
 
-    pairs: tuple[tuple[int, int], ...]
-    only_old: tuple[int, ...]
-    only_new: tuple[int, ...]
+    A matched object is of one kind only, the first that holds: reclassified (another label), moved (another shape), edited
+    (other attributes or track), same.
+    """
+
+    kind: ObjectKind
+    old: int | None
+    new: int | None
 
 
 @dataclass(frozen=True)
@@ -33,21 +40,41 @@ class ObjectCounts:
     removed: int = 0
     moved: int = 0
     reclassified: int = 0
+    edited: int = 0
+
+
+@dataclass(frozen=True)
+class RenameEvidence:
+    """Of ``n_objects`` objects with the label on the common samples, ``n_matched`` carry the new one now."""
+
+    n_matched: int
+    n_objects: int
 
 
 @dataclass(frozen=True)
 class LabelChanges:
-    """``renamed`` was declared in ``[rename]``; ``suggested`` is what the boxes look like, old to new."""
+    """``renamed`` was declared in ``[rename]``; ``suggested`` is what the objects look like, old to new."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     suggested: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, RenameEvidence] = field(default_factory=dict)  # of each suggestion, by the old label
+
+    def suggestions(self) -> list[str]:
+        """Return each suggestion as words: ``helmet → Safety Helmet: 329 of 470 objects``."""
+        return [
+            f"{old} → {new}: {self.evidence[old].n_matched} of {self.evidence[old].n_objects} objects"
+            for old, new in self.suggested.items()
+        ]
 
 
 @dataclass(frozen=True)
 class DatasetDiff:
-    """Ids of samples, ascending. ``relabelled``: annotations or tags differ; ``reimaged``: the image's bytes differ."""
+    """Ids of samples, ascending. ``relabelled``: annotations or tags differ; ``reimaged``: the image's bytes differ.
+
+    ``resplit`` are common samples in another split or group; like ``objects.edited`` they stand in words and on the page only.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -55,13 +82,18 @@ class DatasetDiff:
     reimaged: tuple[str, ...]
     objects: ObjectCounts
     labels: LabelChanges
+    resplit: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Ids of all samples that differ in any way, ascending."""
+        return tuple(sorted({*self.added, *self.removed, *self.relabelled, *self.reimaged, *self.resplit}))
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers, as `lakegate data diff --json` prints them."""
-        samples = ("added", "removed", "relabelled", "reimaged")
         return {
-            "samples": {name: len(getattr(self, name)) for name in samples},
-            "objects": {name: getattr(self.objects, name) for name in ("added", "removed", "moved", "reclassified")},
+            "samples": {name: len(getattr(self, name)) for name in get_args(SampleKind)},
+            "objects": {name: getattr(self.objects, name) for name in COUNTED},
             "labels": {
                 "added": list(self.labels.added),
                 "removed": list(self.labels.removed),
@@ -73,121 +105,101 @@ class DatasetDiff:
 
 def diff_versions(old: LocalVersion, new: LocalVersion) -> DatasetDiff:
     """Compare two versions; labels that ``[rename]`` of the new declaration maps are the same label."""
-    renamed = _declared_renames(old, new)
+    renamed = declared_renames(old, new)
     before = {sample.id: sample for sample in old.samples}
     after = {sample.id: sample for sample in new.samples}
     common = sorted(before.keys() & after.keys())
-    relabelled = [name for name in common if _labels_of(before[name], renamed) != _labels_of(after[name], {})]
-    counts: Counter[str] = Counter()
-    moves: Counter[tuple[str, str]] = Counter()
+    relabelled = [name for name in common if is_relabelled(before[name], after[name], renamed)]
+    tally = _Tally()
     for name in relabelled:
-        _count_objects(before[name].annotations, after[name].annotations, renamed, counts, moves)
+        tally.add(before[name], after[name], renamed)
     return DatasetDiff(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
         relabelled=tuple(relabelled),
         reimaged=tuple(name for name in common if old.images[name].sha256 != new.images[name].sha256),
-        objects=ObjectCounts(**counts),
-        labels=_label_changes(old, new, renamed, moves),
+        objects=ObjectCounts(**{kind: n for kind, n in tally.kinds.items() if kind != "same"}),
+        labels=_label_changes(old, new, renamed, tally),
+        resplit=tuple(name for name in common if _place(before[name]) != _place(after[name])),
     )
 
 
-def match_boxes(old: Sequence[Annotation], new: Sequence[Annotation], min_iou: float = MIN_IOU) -> BoxMatches:
-    """Match annotations one to one: identical boxes first, then by falling IoU, whatever their labels.
-
-    Of equally good pairs the one with equal labels is taken. Annotations without a box match by their label alone.
-
-    >>> a, b = Annotation("RBC", (0, 0, 10, 10)), Annotation("WBC", (0, 0, 10, 9))
-    >>> match_boxes([a], [b]).pairs
-    ((0, 0),)
-    """
-    free_old, free_new = set(range(len(old))), set(range(len(new)))
-    pairs = []
-    for _, _, i, j in sorted(_candidates(old, new, min_iou)):
-        if i in free_old and j in free_new:
-            pairs.append((i, j))
-            free_old.remove(i)
-            free_new.remove(j)
-    return BoxMatches(tuple(sorted(pairs)), tuple(sorted(free_old)), tuple(sorted(free_new)))
-
-
-def iou_matrix(old_xyxy_px: FloatArray, new_xyxy_px: FloatArray) -> FloatArray:
-    """Return intersection over union of (N, 4) and (M, 4) corner boxes as (N, M), 0..1; boxes without area give 0."""
-    top_left = np.maximum(old_xyxy_px[:, None, :2], new_xyxy_px[None, :, :2])
-    bottom_right = np.minimum(old_xyxy_px[:, None, 2:], new_xyxy_px[None, :, 2:])
-    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
-    areas = [np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1) for boxes in (old_xyxy_px, new_xyxy_px)]
-    union = areas[0][:, None] + areas[1][None, :] - overlap
-    iou: FloatArray = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-    return iou
-
-
-def _candidates(old: Sequence[Annotation], new: Sequence[Annotation], min_iou: float) -> list[tuple[float, bool, int, int]]:
-    """Return (rank, labels differ, index in old, index in new): identical geometry has rank -2, others -IoU."""
-    with_box = [[i for i, item in enumerate(side) if item.bbox_xywh_px is not None] for side in (old, new)]
-    found = [
-        (-2.0, old[i].label != new[j].label, i, j)
-        for i in range(len(old))
-        for j in range(len(new))
-        if old[i].bbox_xywh_px == new[j].bbox_xywh_px and (old[i].bbox_xywh_px is not None or old[i].label == new[j].label)
-    ]
-    if not with_box[0] or not with_box[1]:
-        return found
-    corners = [
-        np.array([side[i].box_xyxy_px for i in indices], dtype=np.float64)
-        for side, indices in zip((old, new), with_box, strict=True)
-    ]
-    iou = iou_matrix(corners[0], corners[1])
-    for row, column in zip(*np.nonzero(iou >= min_iou), strict=True):
-        i, j = with_box[0][row], with_box[1][column]
-        found.append((-float(iou[row, column]), old[i].label != new[j].label, i, j))
-    return found
-
-
-def _count_objects(
-    old: Sequence[Annotation],
-    new: Sequence[Annotation],
-    renamed: Mapping[str, str],
-    counts: Counter[str],
-    moves: Counter[tuple[str, str]],
-) -> None:
-    matches = match_boxes(old, new)
-    counts["removed"] += len(matches.only_old)
-    counts["added"] += len(matches.only_new)
-    for i, j in matches.pairs:
-        moves[old[i].label, new[j].label] += 1
-        if renamed.get(old[i].label, old[i].label) != new[j].label:
-            counts["reclassified"] += 1
-        elif old[i].bbox_xywh_px != new[j].bbox_xywh_px:
-            counts["moved"] += 1
-
-
-def _labels_of(sample: Sample, renamed: Mapping[str, str]) -> tuple[object, ...]:
-    rows = (
-        (renamed.get(item.label, item.label), item.bbox_xywh_px or (), tuple(sorted(item.attributes.items())))
-        for item in sample.annotations
-    )
-    return tuple(sorted(rows)), tuple(sorted(sample.tags))
-
-
-def _declared_renames(old: LocalVersion, new: LocalVersion) -> dict[str, str]:
-    """Return the declared renames that happened between these two versions."""
+def declared_renames(old: LocalVersion, new: LocalVersion) -> dict[str, str]:
+    """Return the declared renames, old to new, that happened between these two versions."""
     before, after = set(old.declaration.labels), set(new.declaration.labels)
     return {
         source: target for source, target in new.declaration.rename.items() if source in before - after and target in after
     }
 
 
-def _label_changes(
-    old: LocalVersion, new: LocalVersion, renamed: Mapping[str, str], moves: Counter[tuple[str, str]]
-) -> LabelChanges:
+def is_relabelled(old: Sample, new: Sample, renamed: Mapping[str, str]) -> bool:
+    """Tell whether labels, shapes, attributes, tracks or tags differ; ids, authors and the order of a list do not count."""
+    if old.annotations == new.annotations and old.tags == new.tags and not renamed:
+        return False
+    return _labels_of(old, renamed) != _labels_of(new, {})
+
+
+def object_changes(old: Sample, new: Sample, renamed: Mapping[str, str]) -> list[ObjectChange]:
+    """Return what happened to each object of a sample that both versions have: matched ones, then lost, then new ones."""
+    before = _renamed(old.annotations, renamed)
+    same_size = (old.width_px, old.height_px) == (new.width_px, new.height_px)
+    matches = match_objects(before, new.annotations, (new.width_px, new.height_px) if same_size else None)
+    changes = [ObjectChange(_kind_of(before[i], new.annotations[j]), i, j) for i, j in matches.pairs]
+    changes += [ObjectChange("removed", i, None) for i in matches.only_old]
+    return changes + [ObjectChange("added", None, j) for j in matches.only_new]
+
+
+class _Tally:
+    """Counts over all relabelled samples."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[ObjectKind] = Counter()
+        self.moves: Counter[tuple[str, str]] = Counter()
+        self.objects: Counter[str] = Counter()
+
+    def add(self, old: Sample, new: Sample, renamed: Mapping[str, str]) -> None:
+        self.objects.update(item.label for item in old.annotations)
+        for change in object_changes(old, new, renamed):
+            self.kinds[change.kind] += 1
+            if change.old is not None and change.new is not None:
+                self.moves[old.annotations[change.old].label, new.annotations[change.new].label] += 1
+
+
+def _kind_of(old: Annotation, new: Annotation) -> ObjectKind:
+    if old.label != new.label:
+        return "reclassified"
+    if old.geometry != new.geometry:
+        return "moved"
+    return "same" if (old.attributes, old.track_id) == (new.attributes, new.track_id) else "edited"
+
+
+def _renamed(annotations: Sequence[Annotation], renamed: Mapping[str, str]) -> Sequence[Annotation]:
+    if not renamed:
+        return annotations
+    return [replace(item, label=renamed.get(item.label, item.label)) for item in annotations]
+
+
+def _place(sample: Sample) -> tuple[str, str]:
+    return sample.split, sample.group
+
+
+def _labels_of(sample: Sample, renamed: Mapping[str, str]) -> tuple[object, ...]:
+    rows = (
+        (renamed.get(item.label, item.label), item.geometry, item.track_id, tuple(sorted(item.attributes.items())))
+        for item in sample.annotations
+    )
+    return Counter(rows), sorted(sample.tags)
+
+
+def _label_changes(old: LocalVersion, new: LocalVersion, renamed: Mapping[str, str], tally: _Tally) -> LabelChanges:
     before, after = old.declaration.labels, new.declaration.labels
     added = [label for label in after if label not in before and label not in renamed.values()]
     removed = [label for label in before if label not in after and label not in renamed]
-    suggested = {}
+    suggested, evidence = {}, {}
     for label in removed:
-        targets = Counter({target: n for (source, target), n in moves.items() if source == label})
+        targets = Counter({target: n for (source, target), n in tally.moves.items() if source == label})
         for target, n in targets.most_common(1):
-            if target in added and n >= SUGGESTED_SHARE * targets.total():
-                suggested[label] = target
-    return LabelChanges(tuple(added), tuple(removed), renamed, suggested)
+            n_objects = tally.objects[label]
+            if target in added and n >= SUGGESTED_SHARE * targets.total() and n >= SUGGESTED_COVER * n_objects:
+                suggested[label], evidence[label] = target, RenameEvidence(n, n_objects)
+    return LabelChanges(tuple(added), tuple(removed), renamed, suggested, evidence)

@@ -16,7 +16,7 @@ Content = bytes | Path
 Progress = Callable[[int, int], None]  # (done, of all)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectEntry:
     """One object of a listing. ``sha256`` is what the uploader claimed; readers verify it against the bytes."""
 

@@ -1,7 +1,8 @@
 """The steps of publishing, write, audit, publish: each may be killed and run again, and two publishers may run at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lakegate.errors import BadInput, LakeError, PublishConflict, VersionExists
 from lakegate.failpoints import reach
@@ -9,12 +10,13 @@ from lakegate.lake.attestation import PASS, Attestation, require_attestation, si
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, MAIN, Commit, Content, Progress
-from lakegate.lake.writing import WriteSummary, find_changes
+from lakegate.lake.writing import Deferred, Tree, WriteSummary, write_tree
 from lakegate.samples import ImportedSample
 from lakegate.settings import Settings
 
 BRANCH_DIGEST_LENGTH = 12
 MAIN_MERGED_IN = "main_merged_in"
+FROM_REF = "from_ref"  # on commits that make a version of what lay in lakeFS already; they may change nothing
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,8 @@ def write_changes(
     """
     wanted = _statement(imported, declaration_text)
     own = _own_commit(client, dataset, branch)
-    if own is not None and not find_changes(client, dataset, own, wanted).is_needed:
+    if own is not None and Tree(client, wanted).is_in(client.manifest(dataset, own).by_path):
         return WriteSummary(uploaded=0, unchanged=len(wanted), deleted=0)  # main was merged in since: keep it
-    changes = find_changes(client, dataset, branch, wanted)
 
     def sent(done: int, total: int) -> None:
         if done * 2 >= total:
@@ -72,9 +73,7 @@ def write_changes(
         if progress:
             progress(done, total)
 
-    client.upload_many(dataset, branch, changes.upload, sent)
-    client.delete_many(dataset, branch, changes.delete)
-    return WriteSummary(len(changes.upload), len(wanted) - len(changes.upload), len(changes.delete))
+    return write_tree(client, dataset, branch, wanted, sent)
 
 
 def commit_branch(client: LakeClient, dataset: str, branch: str, note: VersionNote) -> str:
@@ -83,7 +82,7 @@ def commit_branch(client: LakeClient, dataset: str, branch: str, note: VersionNo
     Raises:
         VersionExists: the tag is taken by other content.
     """
-    commit = client.commit(dataset, branch, note.message, _metadata(client, dataset, branch, note))
+    commit = client.commit(dataset, branch, note.message, _metadata(note))
     find_tagged(client, dataset, note.tag, client.content_digest(dataset, commit))
     reach("committed")
     return commit
@@ -140,8 +139,9 @@ def merge_version(
         return NeedsRevalidation(_merge_main_in(client, dataset, branch, note))
     else:
         require_attestation(client, settings, dataset, head.id)
-        metadata = {**_metadata(client, dataset, head.id, note), "content_digest": digest}
-        commit = client.merge(dataset, head.id, MAIN, note.message, metadata)
+        n_samples = sum(entry.path.startswith(ANNOTATIONS) for entry in client.manifest(dataset, head.id).entries)
+        metadata = {**_metadata(note), "content_digest": digest, "n_samples": str(n_samples)}
+        commit = client.merge(dataset, head.id, MAIN, note.message, metadata, allow_empty=FROM_REF in head.metadata)
         reach("merged")
     if client.content_digest(dataset, commit) != digest:  # main moved between the comparison and the merge
         return NeedsRevalidation(_merge_main_in(client, dataset, branch, note))
@@ -182,15 +182,20 @@ def find_tagged(client: LakeClient, dataset: str, tag: str, digest: str) -> str 
     return commit
 
 
-def _statement(imported: Sequence[ImportedSample], declaration_text: str) -> dict[str, Content]:
-    wanted: dict[str, Content] = {}
-    for item in imported:
+def _statement(imported: Sequence[ImportedSample], declaration_text: str) -> dict[str, Content | Deferred]:
+    """Return what the branch has to hold; annotation files are made when they are looked at, so they need no memory."""
+    wanted: dict[str, Content | Deferred] = {}
+    for number, item in enumerate(imported):
         if item.annotation_object in wanted:
             raise BadInput(f"two images are the sample '{item.sample.id}', one of them {item.image}; rename one")
-        wanted[item.annotation_object] = item.sample.to_json()
+        wanted[item.annotation_object] = partial(_annotation_file, imported, number)
         wanted[item.image_object] = item.image
     wanted[DECLARATION] = declaration_text.encode()
     return wanted
+
+
+def _annotation_file(imported: Sequence[ImportedSample], number: int) -> bytes:
+    return imported[number].sample.to_json()
 
 
 def _own_commit(client: LakeClient, dataset: str, branch: str) -> str | None:
@@ -202,14 +207,8 @@ def _own_commit(client: LakeClient, dataset: str, branch: str) -> str | None:
     return None if commit == head else commit.id
 
 
-def _metadata(client: LakeClient, dataset: str, ref: str, note: VersionNote) -> Mapping[str, str]:
-    n_samples = len(client.list_objects(dataset, ref, ANNOTATIONS))
-    return {
-        "publisher": note.publisher,
-        "version": note.tag,
-        "source_digest": note.source_digest,
-        "n_samples": str(n_samples),
-    }
+def _metadata(note: VersionNote) -> dict[str, str]:
+    return {"publisher": note.publisher, "version": note.tag, "source_digest": note.source_digest}
 
 
 def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionNote) -> str:
@@ -224,7 +223,7 @@ def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionN
         raise PublishConflict(
             f"{len(names)} samples or files were changed by this version and by another one that was published meanwhile "
             f"('{main.message}', commit {main.id[:12]}): {', '.join(names[:10])}{' …' if len(names) > 10 else ''}; "
-            "bring both changes together in the export, then publish it"
+            f"bring both changes together with `lakegate data merge {dataset} {branch}`, or in the export; then publish it"
         ) from error
 
 

@@ -3,11 +3,13 @@
 import random
 import time
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from json import dumps, loads
+from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -134,9 +136,11 @@ class Transport:
             time.sleep(STALE_S)
             return self._pool.urlopen(method, url, body=body, headers=headers, redirect=False)
 
-    def pages(self, path: str, what: str, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
+    def pages(
+        self, path: str, what: str, limit: int | None = None, first_after: str = "", **parameters: Any
+    ) -> Iterator[dict[str, Any]]:
         """Yield the results of all pages of a listing, as raw JSON (SDK models take 20 times as long)."""
-        after, seen = "", 0
+        after, seen = first_after, 0
         while True:
             amount = min(PAGE, limit - seen) if limit else PAGE
             answer = self.request("GET", path, what, params={**parameters, "amount": amount, "after": after}).json()
@@ -147,19 +151,43 @@ class Transport:
             after = answer["pagination"]["next_offset"]
 
     def in_parallel(self, act: Callable[[Item], object], items: Iterable[Item], progress: Progress | None = None) -> None:
-        """Call ``act`` on every item, on as many threads as there are connections; the first error stops the rest."""
-        work = list(items)
-        if not work:
+        """Call ``act`` on every item, on as many threads as there are connections; the first error stops the rest.
+
+        ``progress`` is called in the caller's thread.
+        """
+        waiting = deque(items)
+        total = len(waiting)
+        if not total:
             return
-        pool = ThreadPoolExecutor(min(self._settings.connections, len(work)), thread_name_prefix="lakefs")
+        ended: SimpleQueue[Future[None] | None] = SimpleQueue()  # None: one item is done; a future: one thread ended
+
+        def work() -> None:
+            while waiting:
+                try:
+                    item = waiting.popleft()
+                except IndexError:
+                    return  # another thread took the last one
+                act(item)
+                ended.put(None)
+
+        n_threads = min(self._settings.connections, total)
+        pool = ThreadPoolExecutor(n_threads, thread_name_prefix="lakefs")
         try:
-            futures = [pool.submit(act, item) for item in work]
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
+            for _ in range(n_threads):
+                pool.submit(work).add_done_callback(ended.put)
+            done = n_ended = 0
+            while n_ended < n_threads:
+                future = ended.get()
+                if future is not None:
+                    n_ended += 1
+                    future.result()
+                    continue
+                done += 1
                 if progress:
-                    progress(done, len(work))
+                    progress(done, total)
         finally:
-            pool.shutdown(cancel_futures=True)
+            waiting.clear()
+            pool.shutdown()
 
     def _no_answer(self, what: str, error: Exception) -> ServiceUnavailable:
         return ServiceUnavailable(

@@ -39,11 +39,20 @@ def pin(client: LakeClient, reference: str) -> DatasetVersion:
     dataset, separator, ref = reference.partition("@")
     if not separator or not dataset or not ref:
         raise BadInput(f"'{reference}' names no version; expected dataset@version, as in blood-cells@v1")
+    commit = find_commit(client, dataset, ref)
+    return DatasetVersion(dataset, ref, commit, client.content_digest(dataset, commit))
+
+
+def find_commit(client: LakeClient, dataset: str, ref: str) -> str:
+    """Return the commit that a tag, branch or commit id of a dataset stands for; cheap: nothing is listed.
+
+    Raises:
+        VersionNotFound: no such dataset or version; names the nearest one.
+    """
     try:
-        commit = client.head(dataset, ref).id
+        return client.head(dataset, ref).id
     except VersionNotFound as error:
         raise VersionNotFound(_not_found(client, dataset, ref)) from error
-    return DatasetVersion(dataset, ref, commit, client.content_digest(dataset, commit))
 
 
 def list_versions(client: LakeClient, dataset: str) -> list[VersionInfo]:

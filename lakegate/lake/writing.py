@@ -1,12 +1,15 @@
-"""What has to be sent: the difference between an export and what lies on a branch, by checksum."""
+"""What has to be sent: files are read only where they are not known, and hashed while others are on their way."""
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakegate.lake.client import LakeClient
-from lakegate.lake.objects import ANNOTATIONS, IMAGES, Content, ObjectEntry
+from lakegate.lake.content import Digests, digests_of
+from lakegate.lake.objects import ANNOTATIONS, IMAGES, Content, ObjectEntry, Progress
+from lakegate.lake.stat_index import StatIndex, read_whole, root_of
+
+Deferred = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -18,43 +21,97 @@ class WriteSummary:
     deleted: int
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What makes a reference hold exactly the wanted objects."""
+class Tree:
+    """The objects that a reference should hold: path in lakeFS to bytes, to a file, or to a function that makes the bytes.
 
-    upload: dict[str, Content]
-    delete: list[str]
+    Files are known again by their state (:mod:`lakegate.lake.stat_index`).
+    """
 
-    @property
-    def is_needed(self) -> bool:
-        return bool(self.upload or self.delete)
+    def __init__(self, client: LakeClient, wanted: Mapping[str, Content | Deferred]) -> None:
+        self._client, self._wanted = client, wanted
+        root = root_of(item for item in wanted.values() if isinstance(item, Path))
+        self._index = StatIndex(client.settings.cache_dir, root)
+
+    def unread(self, present: Mapping[str, ObjectEntry]) -> Iterator[str]:
+        """Yield the paths that are not known to be in ``present`` already; a file is not read for that."""
+        for path, content in self._wanted.items():
+            entry = present.get(path)
+            if entry is None or not _is(self._known(content), entry):
+                yield path
+
+    def is_in(self, present: Mapping[str, ObjectEntry]) -> bool:
+        """Tell whether ``present`` holds exactly these objects; reads the files that are not known."""
+        if left(present, self._wanted):
+            return False
+        return all(path in present and _is(self._read(path)[1], present[path]) for path in self.unread(present))
+
+    def send(self, repository: str, branch: str, present: Mapping[str, ObjectEntry], progress: Progress | None) -> int:
+        """Send what ``present`` lacks on all connections at once; returns the number of objects sent.
+
+        Raises:
+            ChecksumMismatch: lakeFS stored other bytes than were sent.
+        """
+        sent: list[str] = []
+
+        def send_one(path: str) -> None:
+            data, digests = self._read(path)
+            if path not in present or not _is(digests, present[path]):
+                self._client.upload(repository, branch, path, data, digests)
+                sent.append(path)
+
+        try:
+            self._client.in_parallel(send_one, list(self.unread(present)), progress)
+        finally:
+            self._index.save()
+        return len(sent)
+
+    def _known(self, content: Content | Deferred) -> Digests | None:
+        if isinstance(content, Path):
+            return self._index.find(content)
+        return digests_of(content if isinstance(content, bytes) else content())
+
+    def _read(self, path: str) -> tuple[bytes, Digests]:
+        content = self._wanted[path]
+        if isinstance(content, bytes):
+            return content, digests_of(content)
+        if not isinstance(content, Path):
+            data = content()
+            return data, digests_of(data)
+        data, state, seen_at_ns = read_whole(content)
+        digests = digests_of(data)
+        if state:
+            self._index.remember(content, state, seen_at_ns, digests)
+        return data, digests
 
 
-def find_changes(client: LakeClient, repository: str, ref: str, wanted: Mapping[str, Content]) -> Changes:
-    """Compare size, MD5 and SHA-256 with the listing of ``ref``; what belongs to no sample of ``wanted`` is to be deleted.
+def present_on(client: LakeClient, repository: str, branch: str) -> dict[str, ObjectEntry]:
+    """Return what a branch holds by path, with what a killed run left uncommitted on it."""
+    if client.has_uncommitted(repository, branch):
+        return {entry.path: entry for entry in client.list_objects(repository, branch)}
+    return client.manifest(repository, branch).by_path
+
+
+def left(present: Mapping[str, ObjectEntry], wanted: Mapping[str, object]) -> list[str]:
+    """Return the objects of samples that are not wanted any more."""
+    return [path for path in present if path.startswith((IMAGES, ANNOTATIONS)) and path not in wanted]
+
+
+def write_tree(
+    client: LakeClient, repository: str, branch: str, wanted: Mapping[str, Content | Deferred], progress: Progress | None = None
+) -> WriteSummary:
+    """Make the branch hold exactly these objects; only what differs is sent, what belongs to no wanted sample is deleted.
 
     MD5 is lakeFS's own, so an object whose SHA-256 was claimed wrongly is sent again.
+
+    Raises:
+        ChecksumMismatch: lakeFS stored other bytes than were sent.
     """
-    present = {entry.path: entry for entry in client.list_objects(repository, ref)}
-    upload: dict[str, Content] = {}
-
-    def compare(item: tuple[str, Content]) -> None:
-        path, content = item
-        if path not in present or not is_same(content, present[path]):
-            upload[path] = content
-
-    client.in_parallel(compare, wanted.items())
-    delete = [path for path in present if path.startswith((IMAGES, ANNOTATIONS)) and path not in wanted]
-    return Changes({path: upload[path] for path in sorted(upload)}, delete)
+    present = present_on(client, repository, branch)
+    uploaded = Tree(client, wanted).send(repository, branch, present, progress)
+    gone = left(present, wanted)
+    client.delete_many(repository, branch, gone)
+    return WriteSummary(uploaded, len(wanted) - uploaded, len(gone))
 
 
-def is_same(content: Content, entry: ObjectEntry) -> bool:
-    """Tell whether the bytes are those of the listed object."""
-    if isinstance(content, Path) and content.stat().st_size != entry.size_bytes:
-        return False
-    data = content if isinstance(content, bytes) else content.read_bytes()
-    return (
-        len(data) == entry.size_bytes
-        and hashlib.md5(data, usedforsecurity=False).hexdigest() == entry.checksum_md5
-        and hashlib.sha256(data).hexdigest() == entry.sha256
-    )
+def _is(digests: Digests | None, entry: ObjectEntry) -> bool:
+    return digests is not None and digests.is_of(entry)

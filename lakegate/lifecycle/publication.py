@@ -1,28 +1,34 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.errors import LakeError, ValidationFailed, VersionNotFound
+from lakegate.errors import BadInput, LakeError, ValidationFailed
 from lakegate.formats.choosing import check_where, choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
+from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
 from lakegate.lake.diff import diff_versions
 from lakegate.lake.local import open_version, seed_samples
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
-from lakegate.lake.versions import list_versions, pin
+from lakegate.lake.versions import pin
+from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests
 from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
+from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
 from lakegate.settings import Settings
+from lakegate.thumbnails import Thumbnails
 
 MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
@@ -97,6 +103,7 @@ class Publication:
         self._client, self._settings, self._say = client, settings, say
         self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
+        self._earlier: EarlierTestImages | None = None
         self._screening: Screening | None = None
         self._branch = ""
         self._commit = ""
@@ -121,9 +128,12 @@ class Publication:
         self._imported = imported
 
     def screen(self) -> None:
-        """Find bad samples; raises ``ValidationFailed`` where the dataset refuses them."""
+        """Find bad samples, also by what earlier versions tested on; raises ``ValidationFailed`` where they are refused."""
         imported = _done(self._imported, "read_export")
-        screening = screen(imported.samples, self.request.declaration, imported.problems, self._settings)
+        self._earlier = self._collect_earlier()
+        screening = screen(
+            imported.samples, self.request.declaration, imported.problems, self._settings, earlier_test=self._earlier
+        )
         for problem in screening.quarantined:
             self._say(f"quarantined: {problem.file}: {problem.reason}")
         self._say(screening.sentence)
@@ -151,17 +161,22 @@ class Publication:
     def audit(self) -> None:
         """Validate what was committed, as it lies in lakeFS; raises ``ValidationFailed`` where it does not pass."""
         pinned = pin(self._client, f"{self.request.dataset}@{self._commit}")
-        local = open_version(self._client, self._settings, pinned, attested=False)
+        local, problems = self._open(pinned)
         images = {name: image.path for name, image in local.images.items()}
-        self._audited = validate(local.samples, images, local.declaration, (), self._settings)
+        self._audited = validate(
+            local.samples,
+            images,
+            local.declaration,
+            problems,
+            self._settings,
+            earlier_test=self._earlier or self._collect_earlier(),
+            known_sha256={name: image.sha256 for name, image in local.images.items()},
+        )
         self._local = local
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
             reasons = "; ".join(f"{item.file}: {item.reason}" for item in self._audited.problems[:10])
-            raise ValidationFailed(
-                f"{self.request.reference}: {self._audited.sentence} {reasons} Main was not touched; repair the export "
-                "and publish again"
-            )
+            raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons} {self._remedy}")
 
     def attest(self) -> None:
         """Keep the report as evidence and sign that this content passed."""
@@ -172,14 +187,16 @@ class Publication:
         images = {name: image.path for name, image in local.images.items()}
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
-        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts)
+        thumbnails = Thumbnails.cached(self._settings)
+        notes = _done(self._imported, "read_export").notes
+        self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
             self._settings,
             self.request.dataset,
             self._commit,
             report_html=self._page_html,
-            report_json=report_json(audited, screening.quarantined, *facts),
+            report_json=report_json(audited, screening.quarantined, *facts, notes),
             rules_digest=audited.rules_digest,
             publisher=self._settings.user,
         )
@@ -196,6 +213,7 @@ class Publication:
                 self._say(f"merged into main: commit {merged[:12]}")
                 return
             self._say("main moved meanwhile; it was merged into the branch, which is audited again")
+            self._earlier = None  # who moved it may have made a version
             self._commit = merged.commit
             self.audit()
             self.attest()
@@ -215,6 +233,17 @@ class Publication:
         """Put the validation report where a person can open it."""
         return write_page(self._settings, f"{self.request.dataset}/validation-{self.request.version}.html", self._page_html)
 
+    def show_diff(self) -> ShownDiff | None:
+        """Write the page of what changed since the version before; ``None`` for the first, or where that is not attested."""
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
+            return None
+        try:
+            return show_diff(self._client, self._settings, self.request.dataset, before, self.request.version)
+        except (LakeError, BadInput) as error:  # the version before is damaged: that must not keep this one from being shown
+            self._say(f"there is no page of what changed since {before}: {error}")
+            return None
+
     def summary_markdown(self) -> str:
         """Return what was published and what was kept out, for the run's page."""
         audited, screening = _done(self._audited, "audit"), _done(self._screening, "screen")
@@ -223,6 +252,17 @@ class Publication:
         lines += ["", "| rule | checked | failed |", "|---|---|---|"]
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
+
+    def _collect_earlier(self) -> EarlierTestImages:
+        return collect_earlier_tests(self._client, self._settings, self.request.dataset, self.request.version)
+
+    @property
+    def _remedy(self) -> str:
+        return "Main was not touched; repair the export and publish again"
+
+    def _open(self, pinned: DatasetVersion) -> tuple[LocalVersion, Sequence[SampleProblem]]:
+        """Open what was committed, with what is wrong about its files."""
+        return open_version(self._client, self._settings, pinned, attested=False), ()
 
     def _note(self) -> VersionNote:
         imported = _done(self._imported, "read_export")
@@ -240,16 +280,16 @@ class Publication:
 
     def _diff(self, local: LocalVersion) -> dict[str, dict[str, object]] | None:
         """Return the diff against the newest version before this one; ``None`` for the first."""
-        known = list_versions(self._client, self.request.dataset)  # newest first
-        place = next((number for number, item in enumerate(known) if item.tag == self.request.version), -1)
-        earlier = known[place + 1 :]
-        if not earlier:
+        before = version_before(self._client, self.request.dataset, self.request.version)
+        if before is None:
             return None
         try:
-            before = open_version(self._client, self._settings, pin(self._client, earlier[0].reference), attested=False)
-        except (VersionNotFound, LakeError):
+            old = pin(self._client, f"{self.request.dataset}@{before}")
+            sides = open_changes(self._client, self._settings, old, local.version, attested=False)
+        except (LakeError, BadInput) as error:
+            self._say(f"{before} cannot be compared with: {error}")
             return None
-        return diff_versions(before, local).to_json()
+        return diff_versions(*sides).to_json()
 
 
 def _done(value: Made | None, step: str) -> Made:

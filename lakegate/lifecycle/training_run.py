@@ -105,9 +105,16 @@ def open_training_data(client: LakeClient, settings: Settings, plan: RunPlan) ->
     """Fetch the pinned versions; refuses what is unattested.
 
     Raises:
-        Unattested: no valid attestation covers a version's content.
+        Unattested: no valid attestation covers a version's content. BadInput: a dataset labels whole images, without boxes.
     """
-    return [open_version(client, settings, version) for version in plan.versions]
+    opened = [open_version(client, settings, version) for version in plan.versions]
+    for local in opened:
+        if local.declaration.task == "classification":
+            raise BadInput(
+                f"{local.version.reference} is a classification dataset: its labels have no boxes, and models of this version "
+                "of Lakegate do detection; train on a dataset with boxes, masks or keypoints"
+            )
+    return opened
 
 
 def _with_overrides(declaration: ModelDeclaration, overrides: Mapping[str, float | int]) -> ModelDeclaration:

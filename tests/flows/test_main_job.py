@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -253,3 +254,17 @@ def test_pages_of_a_run_open_by_the_address_that_is_printed(published: Person) -
     page = requests.get(f"{stack['reports_url']}/squares/validation-v1.html", timeout=30)
     assert page.status_code == 200 and "square-3" in page.text
     assert Path(published.home / "reports" / "squares" / "validation-v1.html").is_file()
+
+
+def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: Person) -> None:
+    import requests
+
+    api = published.settings.prefect_api_url
+    for kind, name in (("validation", "validation"), ("samples", "version")):
+        asked = {"artifacts": {"key": {"any_": [f"{kind}-squares"]}}, "sort": "CREATED_DESC"}
+        shown = requests.post(f"{api}/artifacts/filter", json=asked, timeout=30).json()
+        links = [re.search(r"\((http[^)]*)\)", item["data"])[1] for item in shown]
+        assert [link.rsplit("/", 1)[1] for link in links] == [f"{name}-v2.html", f"{name}-v1.html"]
+        assert "square-29" in requests.get(links[0], timeout=30).text
+    shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
+    assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")

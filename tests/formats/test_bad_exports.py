@@ -190,7 +190,10 @@ def test_an_object_that_datumaro_would_drop_is_a_problem_instead_of_a_gap(tmp_pa
     assert "difficult" in problem.reason
 
 
-@pytest.mark.parametrize("line", ["0 0.5 0.5 0.1", "0 0.1 0.1 0.2 0.1 0.2 0.2", "car 0.5 0.5 0.1 0.1", "0 nan 0.5 0.1 0.1"])
+@pytest.mark.parametrize(
+    "line",
+    ["0 0.5 0.5 0.1", "0 0.1 0.1 0.2 0.1 0.2 0.2 0.3", "0 0.1 0.1 0.2 0.1 0.9", "car 0.5 0.5 0.1 0.1", "0 nan 0.5 0.1 0.1"],
+)
 def test_a_yolo_line_that_is_no_box_is_named(tmp_path, line):
     folder = write_yolo(tmp_path, ONE)
     (folder / "labels" / "0001.txt").write_text(line + "\n")
@@ -226,8 +229,8 @@ def prepare(folder: Path, kind: str) -> Path:
         (folder / "readme.md").write_text("hello")
     if kind == "zip":
         (folder / "export.zip").write_bytes(b"PK")
-    if kind == "cvat":
-        (folder / "annotations.xml").write_text("<?xml version='1.0'?><annotations><version>1.1</version></annotations>")
+    if kind == "other xml":
+        (folder / "annotations.xml").write_text("<?xml version='1.0'?><page><word>1.1</word></page>")
     if kind == "broken json":
         (folder / "instances.json").write_text('{"images": [')
     if kind == "no images":
@@ -248,7 +251,7 @@ def prepare(folder: Path, kind: str) -> Path:
         ("empty", "files found: none"),
         ("text", "expected Pascal VOC"),
         ("zip", "unpack the archive first"),
-        ("cvat", "CVAT's own XML is not read yet"),
+        ("other xml", "files found: .xml.; expected Pascal VOC"),
         ("broken json", "instances.json is not JSON"),
         ("no images", "--images DIR"),
         ("names twice", "stands twice: car, car, person"),

@@ -1,0 +1,137 @@
+"""What a commit holds, listed once: what was listed before is read from this machine, and a new commit costs its diff."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from lakegate.lake.content import content_digest
+from lakegate.lake.objects import ObjectEntry
+
+KEPT_PER_REPOSITORY = 8
+KEPT_IN_MEMORY = 3
+WINDOW = 1000  # objects of one page of a listing
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything in a commit, ascending by path, each with a SHA-256, and the content digest of all of it."""
+
+    entries: tuple[ObjectEntry, ...]
+    content_digest: str
+
+    @classmethod
+    def of(cls, entries: Iterable[ObjectEntry]) -> "Manifest":
+        """Sort the entries and compute their digest; raises ``LakeError`` where one has no SHA-256."""
+        ordered = tuple(sorted(entries, key=lambda entry: entry.path))
+        return cls(ordered, content_digest(ordered))
+
+    @property
+    def by_path(self) -> dict[str, ObjectEntry]:
+        """The entries by their path, made anew."""
+        return {entry.path: entry for entry in self.entries}
+
+
+@dataclass(frozen=True)
+class Window:
+    """One page of a listing that holds some wanted paths: what follows ``after``, ``amount`` objects at most."""
+
+    after: str
+    amount: int
+    wanted: frozenset[str]
+
+
+class ManifestStore:
+    """Manifests below ``folder``, by repository and lakeFS's own address of the content (``meta_range_id``).
+
+    lakeFS computes that address from path, size, MD5 and metadata of every object, so it always stands for the same manifest.
+    Files are disposable, written aside and renamed; one whose digest does not hold counts as absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._recent: dict[tuple[str, str], Manifest] = {}
+
+    def find(self, repository: str, meta_range_id: str) -> Manifest | None:
+        """Return a known manifest."""
+        known = self._recent.get((repository, meta_range_id)) or self._read(self._path(repository, meta_range_id))
+        return self._remember(repository, meta_range_id, known) if known else None
+
+    def keep(self, repository: str, meta_range_id: str, manifest: Manifest) -> None:
+        """Keep a manifest for later runs; the oldest ones of the repository are removed."""
+        self._remember(repository, meta_range_id, manifest)
+        path = self._path(repository, meta_range_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [(entry.path, entry.checksum_md5, entry.size_bytes, entry.sha256) for entry in manifest.entries]
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".part-", delete=False) as aside:
+            json.dump({"content_digest": manifest.content_digest, "entries": rows}, aside)
+        Path(aside.name).replace(path)
+        for old in sorted(path.parent.glob("*.json"), key=_modified_ns, reverse=True)[KEPT_PER_REPOSITORY:]:
+            old.unlink(missing_ok=True)
+
+    def nearest(self, repository: str, meta_range_ids: Sequence[str]) -> tuple[int, Manifest] | None:
+        """Return the place in ``meta_range_ids`` of the first known manifest, and the manifest."""
+        for place, meta_range_id in enumerate(meta_range_ids):
+            manifest = self.find(repository, meta_range_id)
+            if manifest:
+                return place, manifest
+        return None
+
+    def _remember(self, repository: str, meta_range_id: str, manifest: Manifest) -> Manifest:
+        key = (repository, meta_range_id)
+        self._recent = {**{known: item for known, item in self._recent.items() if known != key}, key: manifest}
+        self._recent = dict(list(self._recent.items())[-KEPT_IN_MEMORY:])
+        return manifest
+
+    def _path(self, repository: str, meta_range_id: str) -> Path:
+        return self._folder / repository / f"{meta_range_id}.json"
+
+    def _read(self, path: Path) -> Manifest | None:
+        try:
+            content = json.loads(path.read_bytes())
+            entries = tuple(ObjectEntry(*row) for row in content["entries"])
+            manifest = Manifest(entries, content_digest(entries))
+            os.utime(path)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return manifest if manifest.content_digest == content["content_digest"] else None
+
+
+def windows(paths: Sequence[str], wanted: set[str]) -> Iterator[Window]:
+    """Cut the pages that a listing of ``paths`` (ascending) must have so that every wanted path is on one of them.
+
+    >>> [(page.after, page.amount) for page in windows(["a", "b", "c", "d"], {"b", "d"})]
+    [('a', 3)]
+    """
+    positions = [place for place, path in enumerate(paths) if path in wanted]
+    start = 0
+    while start < len(positions):
+        first = end = positions[start]
+        stop = start
+        while stop < len(positions) and positions[stop] - first < WINDOW:
+            end = positions[stop]
+            stop += 1
+        yield Window(paths[first - 1] if first else "", end - first + 1, frozenset(paths[first : end + 1]) & wanted)
+        start = stop
+
+
+def bring_forward(
+    base: Manifest, changed: set[str], removed: set[str], list_windows: Callable[[Sequence[Window]], Sequence[ObjectEntry]]
+) -> list[ObjectEntry] | None:
+    """Return the entries of ``base`` after a diff; ``list_windows`` gives those that are new or changed.
+
+    ``None`` where the listing does not hold what the diff says: list everything instead.
+    """
+    kept = [entry for entry in base.entries if entry.path not in changed and entry.path not in removed]
+    paths = sorted({entry.path for entry in kept} | changed)
+    found = {entry.path: entry for entry in list_windows(list(windows(paths, changed)))}
+    return [*kept, *found.values()] if found.keys() == changed else None
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

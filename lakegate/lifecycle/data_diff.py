@@ -1,0 +1,94 @@
+"""The diff of two versions as people ask for it: the numbers at once, and a page with every changed sample."""
+
+import re
+from dataclasses import dataclass
+
+from lakegate.errors import VersionNotFound
+from lakegate.lake.changes import fetch_images, open_references
+from lakegate.lake.client import LakeClient
+from lakegate.lake.diff import DatasetDiff, diff_versions
+from lakegate.lake.local_version import LocalVersion
+from lakegate.lake.versions import list_versions
+from lakegate.lifecycle.diff_words import diff_markdown
+from lakegate.pages import Page, page_of, save_page
+from lakegate.quality.metrics_cache import MetricsCache
+from lakegate.reports.diff_cards import chosen_samples, make_cards, samples_to_fetch
+from lakegate.reports.diff_page import DiffHeading, compared_distributions, render_diff_html
+from lakegate.settings import Settings
+from lakegate.thumbnails import Thumbnails
+
+
+@dataclass(frozen=True)
+class ShownDiff:
+    """A diff with its page."""
+
+    dataset: str
+    old: str
+    new: str
+    difference: DatasetDiff
+    page: Page
+
+    @property
+    def markdown(self) -> str:
+        """The numbers, for a Prefect run."""
+        return diff_markdown(self.difference, f"{self.dataset}@{self.old}", f"{self.dataset}@{self.new}")
+
+
+def diff_references(client: LakeClient, settings: Settings, dataset: str, old: str, new: str) -> DatasetDiff:
+    """Compare two tags, branches or commits; reads what differs only, and no image.
+
+    Raises:
+        VersionNotFound: there is no such version. Unattested: one of the two never passed validation.
+    """
+    return diff_versions(*open_references(client, settings, dataset, old, new, whole=False))
+
+
+def show_diff(client: LakeClient, settings: Settings, dataset: str, old: str, new: str) -> ShownDiff:
+    """Compare two versions and write the page; all labels are read, and the images of the changed samples that it shows.
+
+    Raises:
+        VersionNotFound, Unattested: as :func:`diff_references`. ChecksumMismatch: an image is not the one that was published.
+    """
+    sides = open_references(client, settings, dataset, old, new, whole=True)
+    difference = diff_versions(*sides)
+    for side, names in zip(sides, samples_to_fetch(*sides, chosen_samples(difference)), strict=True):
+        fetch_images(client, settings, side, names)
+    old_commit, new_commit = (side.version.commit for side in sides)
+    html = render_diff_html(
+        DiffHeading(dataset, old, new, old_commit, new_commit, settings.lakefs_endpoint.rstrip("/")),
+        difference,
+        make_cards(*sides, difference, Thumbnails.cached(settings), settings.threads),
+        compared_distributions(*sides, _brightness(settings, sides)),
+    )
+    return ShownDiff(dataset, old, new, difference, save_page(settings, page_name(dataset, old, new), html))
+
+
+def page_name(dataset: str, old: str, new: str) -> str:
+    """Return where the page lies below ``<home>/reports``.
+
+    >>> page_name("blood-cells", "v1", "main~2")
+    'blood-cells/diff-v1-main-2.html'
+    """
+    return f"{dataset}/diff-{'-'.join(re.sub(r'[^A-Za-z0-9._]+', '-', ref) for ref in (old, new))}.html"
+
+
+def diff_page_of(settings: Settings, dataset: str, old: str, new: str) -> Page:
+    """Return where the page lies and opens; it need not be there."""
+    return page_of(settings, page_name(dataset, old, new))
+
+
+def version_before(client: LakeClient, dataset: str, tag: str) -> str | None:
+    """Return the newest tag before ``tag`` (which need not be there yet); ``None`` for the first version."""
+    try:
+        known = [item.tag for item in list_versions(client, dataset)]  # newest first
+    except VersionNotFound:
+        return None
+    earlier = known[known.index(tag) + 1 :] if tag in known else known
+    return earlier[0] if earlier else None
+
+
+def _brightness(settings: Settings, sides: tuple[LocalVersion, LocalVersion]) -> dict[str, float]:
+    """Return what this machine measured before, by SHA-256."""
+    cache = MetricsCache(settings.cache_dir / "metrics")
+    known = cache.load(image.sha256 for side in sides for image in side.images.values())
+    return {digest: metrics.brightness for digest, metrics in known.items()}

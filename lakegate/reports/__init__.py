@@ -1,0 +1,1 @@
+"""Pages about data that are no verdict: what changed between two versions."""
