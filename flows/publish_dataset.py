@@ -9,14 +9,15 @@ from tasks import publishing
 @flow(name="publish-dataset", flow_run_name="{dataset}@{version}", persist_result=False)
 def publish_dataset(
     dataset: str,
-    source: str,
     version: str,
+    source: str = "",
     images: str = "",
     source_format: SourceFormat = "auto",
     message: str = "",
     requested_by: str = "",
     where: str = "",
     licence: str = "",
+    ref: str = "",
 ) -> str:
     """Write to a branch, audit it, publish it. Killed at any moment and run again, the result is one version.
 
@@ -30,8 +31,9 @@ def publish_dataset(
         requested_by: Your name; empty means the name that the worker runs under.
         where: Publish only samples for which this is true, for example count("person") == 0.
         licence: Licence of the samples, where the export does not state one.
+        ref: Instead of a source: a branch of the dataset in lakeFS, for example main after a merge there.
     """
-    words = (dataset, source, version, images, source_format, message, requested_by, where, licence)
+    words = (dataset, source, version, images, source_format, message, requested_by, where, licence, ref)
     publication = publishing.open_publication(*words)
     publishing.read_export(publication)
     publishing.screen_samples(publication)

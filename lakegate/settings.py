@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     triton_production_grpc: str = Field(default="", description="host:port of the production server")
     samples: Path | None = Field(default=None, description="folder with the sample images; default ../shared/data")
     connections: int = Field(default=32, ge=1, le=128, description="parallel keep-alive connections to lakeFS")
+    cache_gib: float = Field(default=100.0, gt=0, description="limit of the cache of fetched objects; least used go")
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, description="compute threads")
     allow_dirty_release: bool = Field(default=False, description="for trials; the release then says 'not committed'")
     pool: str = Field(default="", description="work pool that this process works for; set by its worker")

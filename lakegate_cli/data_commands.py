@@ -58,8 +58,9 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json:
 @app.command("publish")
 def publish(
     dataset: str,
-    source: SourceOption,
     version: Annotated[str, typer.Option("--version", help="Name of the new version, for example v1.")],
+    source: SourceOption = "",
+    ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
     images: ImagesOption = "",
     source_format: Annotated[SourceFormat, typer.Option("--format", help="Format of the export.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
@@ -68,10 +69,12 @@ def publish(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish an export as a version: branch, audit, attest, merge, tag."""
+    """Publish an export, or what lies on a branch in lakeFS, as a version: branch, audit, attest, merge, tag."""
     settings = Settings.load()
     load_dataset(settings, dataset)
     check_version_name(version)
+    if bool(source) == bool(ref):
+        raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
     parameters = {
         "dataset": dataset,
         "source": absolute(source, "source"),
@@ -82,6 +85,7 @@ def publish(
         "requested_by": settings.user,
         "where": where,
         "licence": licence,
+        "ref": ref,
     }
     with shown_progress(as_json) as say:
         if settings.prefect_api_url and not local:
@@ -183,20 +187,22 @@ def diff(
 def get(
     dataset: str,
     ref: Annotated[str, typer.Argument(help="Tag, branch or commit.")],
-    into: Annotated[Path, typer.Option("--into", help="Folder to make; it must not exist.")],
+    into: Annotated[Path, typer.Option("--into", help="A new folder, or one that holds another version of the dataset.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a version into a folder; every file is checked against its SHA-256."""
-    from lakegate.lake.local import get_version
+    """Fetch a version into a folder, or bring a folder to another version by what differs; every file is checked."""
     from lakegate.lake.versions import pin
+    from lakegate.lake.working_folder import get_version
 
     settings = Settings.load()
     load_dataset(settings, dataset)
     client = LakeClient(settings)
     version = pin(client, f"{dataset}@{ref}")
     with counted_progress("files", as_json) as report:
-        count = get_version(client, settings, version, into, report)
+        done = get_version(client, settings, version, into, report)
     if as_json:
-        print_json({"reference": version.reference, "commit": version.commit, "files": count, "folder": str(into)})
+        row = {"reference": version.reference, "commit": version.commit, "folder": str(into)}
+        print_json({**row, "files": done.files, "written": done.written, "removed": done.removed})
     else:
-        console().print(f"{version.reference} ({version.commit[:12]}): {count} files in {into}")
+        written = f"{done.files} files in {into}, {done.written} written, {done.removed} removed"
+        console().print(f"{version.reference} ({version.commit[:12]}): {written}")

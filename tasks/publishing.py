@@ -2,8 +2,11 @@
 
 from prefect import get_run_logger
 
+from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
+from lakegate.lifecycle import showing
 from lakegate.lifecycle.publication import Publication, PublicationRequest
+from lakegate.lifecycle.ref_publication import RefPublication, RefRequest
 from tasks.artifacts import artifact_key, show_link, show_text
 from tasks.diffing import show_difference
 from tasks.running import settings_for, step
@@ -19,9 +22,17 @@ def open_publication(
     requested_by: str,
     where: str = "",
     licence: str = "",
+    ref: str = "",
 ) -> Publication:
-    """Check the words of the form before anything is read."""
+    """Check the words of the form before anything is read; with a ``ref``, what lies there in lakeFS is published."""
     settings = settings_for(requested_by)
+    if bool(source) == bool(ref):
+        raise BadInput(f"give a source or a ref, one of the two; source is '{source}', ref is '{ref}'")
+    if ref and (images or where or licence):
+        raise BadInput(f"images, where and licence are for an export; what lies on '{ref}' is published as it is")
+    if ref:
+        wanted = RefRequest.of_ref(settings, dataset, ref, version, message)
+        return RefPublication(LakeClient(settings), settings, wanted, get_run_logger().info)
     words = (dataset, source, version, images, source_format, message, where, licence)
     request = PublicationRequest.from_words(settings, *words)
     return Publication(LakeClient(settings), settings, request, get_run_logger().info)
@@ -70,12 +81,20 @@ def tag_version(publication: Publication) -> None:
 
 
 def show_version(publication: Publication) -> str:
-    """Leave the validation report, and what changed since the version before, on the run; return ``dataset@tag``."""
+    """Leave the validation report, the version's samples, and what changed since the version before, on the run."""
     key = artifact_key("validation", publication.request.dataset)
     page = publication.save_page()
     show_link(key, page.url, f"Validation report of {publication.request.reference}")
+    show_samples(publication.request.dataset, publication.request.version)
     show_text(f"{key}-summary", publication.summary_markdown())
     shown = publication.show_diff()
     if shown is not None:
         show_difference(shown)
     return publication.request.reference
+
+
+def show_samples(dataset: str, tag: str) -> None:
+    """Leave a page on the run on which the version's samples can be browsed."""
+    settings = settings_for("")
+    shown = showing.show_version(LakeClient(settings), settings, f"{dataset}@{tag}")
+    show_link(artifact_key("samples", dataset), shown.page.url, f"Samples of {dataset}@{tag}")

@@ -52,7 +52,7 @@ def make_validation_page(folder: Path, n: int) -> Path:
     declaration = parse_dataset("cameras", DECLARATION)
     bad = {sample.id for sample in samples if sample.annotations[0].bbox_xywh_px[2] == 0}
     reason = "box 1 has no area: width 0 px, height 0 px"
-    out = [SampleProblem(name, f"{name}.xml", "box_has_area", reason, (1,)) for name in bad]
+    out = [SampleProblem(name, f"{name}.xml", "box_has_area", reason, (1,)) for name in sorted(bad)]
     good = [sample for sample in samples if sample.id not in bad]
     result: ValidationResult = validate(good, images, declaration, (), settings)
     heading = Heading("cameras", "v1", "c" * 40, "d" * 64, "made for the bench")

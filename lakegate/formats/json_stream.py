@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 PIECE_CHARS = 1 << 18
 LONGEST_ITEM_CHARS = 1 << 28
+NUMBER_GOES_ON = 3  # signs that may follow what is a number by itself, as in "1" and "1e+5"
 BLANKS = " \t\n\r"
 _DECODER = json.JSONDecoder()
 
@@ -106,9 +107,11 @@ class _Text:
                 if not self._grow():
                     raise ValueError(f"{error.msg} at character {self._passed + error.pos}") from error
                 continue
-            if end < len(self._window) or not self._grow():  # a number at the window's end may go on
-                self._at = end
-                return value
+            left = len(self._window) - end
+            if left < NUMBER_GOES_ON and isinstance(value, int | float) and self._grow():
+                continue
+            self._at = end
+            return value
 
     def _grow(self) -> bool:
         """Take the next piece, at least as long as what is kept, so that a long item is not read over and over."""
@@ -116,6 +119,7 @@ class _Text:
         if kept > LONGEST_ITEM_CHARS:
             raise ValueError(f"one item is longer than {LONGEST_ITEM_CHARS} characters, at character {self.position}")
         more = self._file.read(max(PIECE_CHARS, kept))
-        self._passed += self._at
-        self._window, self._at = self._window[self._at :] + more, 0
+        if more:
+            self._passed += self._at
+            self._window, self._at = self._window[self._at :] + more, 0
         return bool(more)

@@ -48,7 +48,7 @@ class _Maps:
 def kinds_of_maps(source: Path, files: Sequence[Path], images_dir: Path) -> list[Format]:
     """Return what the pictures beside the images may be; nothing where one of them is a photograph."""
     maps = _map_files(source, files, images_dir)
-    modes = {_mode(path) for path in maps}
+    modes = {mode_of(path) for path in maps}
     named = bool(name_files(files))
     if not maps or not modes <= MODES:
         return []
@@ -148,7 +148,7 @@ def _objects(
         LookupError: a number or a colour has no name.
     """
     relative = export.relative(path)
-    numbers_HW = _fitting(path, size_px)
+    numbers_HW = read_map(path, size_px)
     if not instances:
         return _classes(_named_numbers(path, numbers_HW, maps, relative), maps.names)
     label_path = maps.semantic.get(_key(export, path))
@@ -156,10 +156,10 @@ def _objects(
         raise LookupError(f"no map of the classes (SegmentationClass) belongs to '{relative}'")
     if label_path is None:
         label = maps.names.by_number[1]
-        return tuple(_object(label, rle, {}) for _, rle in sorted(rles_of_map(_without_border(path, numbers_HW)).items()))
+        return tuple(_object(label, rle, {}) for _, rle in sorted(rles_of_map(without_border(path, numbers_HW)).items()))
     reading.label_files[export.relative(label_path)] = label_path
-    classes_HW = _named_numbers(label_path, _fitting(label_path, size_px), maps, export.relative(label_path))
-    instances_HW = _without_border(path, numbers_HW)
+    classes_HW = _named_numbers(label_path, read_map(label_path, size_px), maps, export.relative(label_path))
+    instances_HW = without_border(path, numbers_HW)
     labels = _majority(instances_HW, classes_HW)
     found = sorted(rles_of_map(instances_HW).items())
     return tuple(_object(_name(labels[number], maps.names), rle, {}) for number, rle in found)
@@ -190,7 +190,7 @@ def _majority(instances_HW: MapArray, classes_HW: MapArray) -> dict[int, int]:
 
 def _named_numbers(path: Path, numbers_HW: MapArray, maps: _Maps, relative: str) -> MapArray:
     """Return the numbers of classes: colours are looked up, void pixels counted and put to 0."""
-    mode = _mode(path)
+    mode = mode_of(path)
     is_colour = mode in COLOUR_MODES
     void_HW = numbers_HW == (VOID_COLOUR if is_colour else VOID)
     if bool(void_HW.any()) and mode not in MODES_16_BIT and VOID not in maps.names.by_number:
@@ -207,14 +207,19 @@ def _named_numbers(path: Path, numbers_HW: MapArray, maps: _Maps, relative: str)
     return np.array([known[int(colour)] for colour in colours], np.int64)[places].reshape(numbers_HW.shape)
 
 
-def _without_border(path: Path, numbers_HW: MapArray) -> MapArray:
+def without_border(path: Path, numbers_HW: MapArray) -> MapArray:
     """Put to 0 what Pascal VOC draws around objects: 255 in maps with a palette, one colour in those without."""
-    border = {"P": VOID, "RGB": VOID_COLOUR, "RGBA": VOID_COLOUR}.get(_mode(path))
+    border = {"P": VOID, "RGB": VOID_COLOUR, "RGBA": VOID_COLOUR}.get(mode_of(path))
     return numbers_HW if border is None else np.where(numbers_HW == border, 0, numbers_HW)
 
 
-def _fitting(path: Path, size_px: SizePx) -> MapArray:
-    """Return the map's numbers, colours as red << 16 | green << 8 | blue; shape (height, width)."""
+def read_map(path: Path, size_px: SizePx) -> MapArray:
+    """Return the map's numbers, colours as red << 16 | green << 8 | blue; shape (height, width).
+
+    Raises:
+        BadImage: it cannot be decoded, or holds neither numbers nor colours.
+        ValueError: it has another size (width, height) than the image.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -240,7 +245,7 @@ def _map_files(root: Path, files: Sequence[Path], images_dir: Path) -> list[Path
     return [path for path in files if path.suffix.lower() in MAP_SUFFIXES and not path.is_relative_to(images_dir)]
 
 
-def _mode(path: Path) -> str:
+def mode_of(path: Path) -> str:
     """Return Pillow's name for the kind of pixels; empty where it is no picture."""
     from PIL import Image
 

@@ -13,14 +13,16 @@ from lakegate.formats.export_files import ExportFiles
 from lakegate.formats.importing import read_export
 from lakegate.formats.reading import Reading, SourceObject, SourceRecord
 from lakegate.formats.registry import Format
-from lakegate.quality.images import ImageMetrics, measure_many
+from lakegate.quality.image_metrics import ImageMetrics
+from lakegate.quality.images import measure_many
 from lakegate.quality.rules import BOX_TOLERANCE_PX
 
 MEASURED_AT_MOST = 2000
 FEWEST_GROUPS = 10  # below, a share of groups is no share of samples
+FOLDER_PATTERN = r"^(.+)/[^/]+$"
 GROUP_PATTERNS = {
     r"^(.+?)_(?:jpg|jpeg|png)\.rf\.": "Roboflow's augmented copies of one photograph",
-    r"^(.+)/[^/]+$": "folder",
+    FOLDER_PATTERN: "folder",
     r"^(.+?)[-_][^-_/]*\d+$": "beginning of the name, before the last number",
 }
 
@@ -48,7 +50,7 @@ def propose_dataset_toml(source: Path, images: Path | None, source_format: str =
         *_task_lines(task, shapes),
         *_labels(known, reading, counts),
         *_policy(reading),
-        *_split_table(reading.records),
+        *_split_table(reading.records, task),
         *_quality_table(export, reading.records),
         *_slice_hint(reading.records),
     ]
@@ -59,7 +61,7 @@ def _head(known: Format, export: ExportFiles, reading: Reading, counts: Counter[
     labelled = {record.sample_id for record in reading.records} | {item.sample_id for item in reading.problems}
     unlabelled = len(set(export.by_id) - labelled)
     return [
-        f"# Proposed by `lakegate data init` from a {known.upper()} export: {len(reading.records)} labelled images, "
+        f"# Proposed by `lakegate data init` from an export as {known}: {len(reading.records)} labelled images, "
         f"{counts.total()} labels, {unlabelled} images without labels (not published).",
         *(f"# Note: {' '.join(note.split())}" for note in reading.notes),
     ]
@@ -125,7 +127,7 @@ def _has_bad_box(record: SourceRecord) -> bool:
     )
 
 
-def _split_table(records: Sequence[SourceRecord]) -> list[str]:
+def _split_table(records: Sequence[SourceRecord], task: Task) -> list[str]:
     given = Counter(record.split for record in records)
     lines = ["", "[split]"]
     if None not in given and {"train", "test"} <= set(given):
@@ -133,6 +135,8 @@ def _split_table(records: Sequence[SourceRecord]) -> list[str]:
         return [*lines, f'from = "given" # the export says for each image: {shares}', 'group = "name"']
     lines += ['from = "hash" # drawn by group, so a sample keeps its split in all versions', "test = 0.2"]
     for pattern, meaning in GROUP_PATTERNS.items():
+        if task == "classification" and pattern == FOLDER_PATTERN:
+            continue  # folders are classes there
         groups = _groups(pattern, [record.sample_id for record in records])
         if groups >= FEWEST_GROUPS:
             return [*lines, f"group = '{pattern}' # {groups} groups, by the {meaning}: near-copies stay on one side"]

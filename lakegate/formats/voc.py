@@ -22,6 +22,7 @@ from lakegate.formats.export_files import (
 )
 from lakegate.formats.reading import Reading, SizePx, SourceObject, SourceRecord
 from lakegate.formats.staging import link_or_copy, staged_name
+from lakegate.formats.voc_masks import mask_files, with_masks
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -43,7 +44,7 @@ def read_voc(export: ExportFiles) -> Reading:
     lists = [path for path in export.files if path.parent.name == "Main" and path.suffix == ".txt" and path.stem in SPLIT_WORDS]
     splits, torn = listed_splits(lists)
     labels: dict[str, None] = {}
-    parts = 0
+    parts, maps = 0, mask_files(export)
     for path in (path for path in export.files if path.suffix.lower() == ".xml"):
         relative = export.relative(path)
         key = key_of(PurePosixPath(relative), LABEL_FOLDERS)
@@ -53,6 +54,9 @@ def read_voc(export: ExportFiles) -> Reading:
             sample_id = _sample_of(export, key, root)
             image = export.by_id[sample_id][0]
             objects = tuple(_object(element) for element in root.iterfind("object"))
+            if sample_id in maps:
+                reading.label_files[export.relative(maps[sample_id])] = maps[sample_id]
+                objects = _with_masks(objects, maps[sample_id], export.size_px(image))
             split = splits.get(sample_id) or split_in(PurePosixPath(relative))
             if sample_id in torn:
                 raise UnreadableLabel(
@@ -74,7 +78,7 @@ def read_voc(export: ExportFiles) -> Reading:
     reading.label_files.update((export.relative(path), path) for path in lists)
     reading.labels = sorted(labels)
     if parts:
-        reading.notes.append(f"{parts} parts of objects (<part>) were not read: detection keeps whole objects")
+        reading.notes.append(f"{parts} parts of objects (<part>) were not read: whole objects are kept")
     return reading
 
 
@@ -96,6 +100,15 @@ def stage_voc(records: Sequence[SourceRecord], labels: Sequence[str], folder: Pa
     (folder / "ImageSets" / "Main" / "all.txt").write_text(names)
     # labelmap.txt cannot hold a label with ':' or with blanks at its ends; this file holds any name
     (folder / "dataset_meta.json").write_text(json.dumps({"labels": list(labels)}))
+
+
+def _with_masks(objects: tuple[SourceObject, ...], path: Path, size_px: SizePx) -> tuple[SourceObject, ...]:
+    try:
+        return with_masks(objects, path, size_px)
+    except BadImage as error:
+        raise UnreadableLabel("label_file_is_whole", str(error)) from error
+    except ValueError as error:
+        raise UnreadableLabel("mask_fits_image", f"{path.name}: {error}") from error
 
 
 def _parse(path: Path) -> "Element":

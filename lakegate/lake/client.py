@@ -93,8 +93,12 @@ class LakeClient:
 
     def has_uncommitted(self, repository: str, branch: str) -> bool:
         """Tell whether something was written to the branch and not committed."""
+        return bool(self.uncommitted(repository, branch, 1))
+
+    def uncommitted(self, repository: str, branch: str, limit: int | None = None) -> list[Change]:
+        """Return what was written to the branch and not committed: at most ``limit`` changes (None: all)."""
         url = f"repositories/{part(repository)}/branches/{part(branch)}/diff"
-        return any(True for _ in self._transport.pages(url, f"look at {repository}@{branch}", 1))
+        return [Change(row["path"], row["type"]) for row in self._transport.pages(url, f"look at {repository}@{branch}", limit)]
 
     def complete_sha256(self, repository: str, ref: str, entries: Iterable[ObjectEntry]) -> list[ObjectEntry]:
         """Return the entries with a SHA-256 each: those that people uploaded without one are fetched and hashed."""
@@ -108,7 +112,7 @@ class LakeClient:
         return [replace(entry, sha256=entry.sha256 or found[entry.path]) for entry in listed]
 
     def manifest(self, repository: str, ref: str) -> Manifest:
-        """Return everything committed at ``ref``: by a diff where an ancestor's manifest is known here, else by a listing.
+        """Return everything that is committed at ``ref``: by a diff where an ancestor is known here, else by a listing.
 
         Raises:
             VersionNotFound: there is no such repository or reference.
@@ -171,9 +175,11 @@ class LakeClient:
         rows = self._transport.pages(f"repositories/{part(repository)}/branches", f"list {repository}", prefix=prefix)
         return {row["id"]: row["commit_id"] for row in rows}
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str]) -> str:
-        """Commit what is staged and return the commit; with nothing staged, the branch's head."""
-        body = {"message": message, "metadata": dict(metadata)}
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str], allow_empty: bool = False
+    ) -> str:
+        """Commit what is staged and return the commit; with nothing staged, the branch's head, unless ``allow_empty``."""
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
 
         def act() -> str:
             with self._transport.sdk(f"commit on {repository}@{branch}") as sdk:
@@ -184,13 +190,20 @@ class LakeClient:
         except NoChanges:
             return self.head(repository, branch).id
 
-    def merge(self, repository: str, source: str, destination: str, message: str, metadata: Mapping[str, str]) -> str:
+    def merge(
+        self, repository: str, source: str, destination: str, message: str, metadata: Mapping[str, str],
+        *, allow_empty: bool = False, keep_ours: bool = False,
+    ) -> str:  # fmt: skip
         """Merge ``source`` (a branch or commit) and return the merge commit; with nothing new, the destination's head.
+
+        ``allow_empty`` makes a commit also where both hold the same; with ``keep_ours``, what both changed stays as it is.
 
         Raises:
             PublishConflict: both sides changed the same object.
         """
-        body = {"message": message, "metadata": dict(metadata)}
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
+        if keep_ours:
+            body["strategy"] = "dest-wins"
 
         def act() -> str:
             with self._transport.sdk(f"merge {source} into {repository}@{destination}") as sdk:

@@ -1,24 +1,29 @@
-"""Versions on this machine: a disposable cache of files named by SHA-256, verified when they are first fetched."""
+"""Versions on this machine: their objects come from the cache, and from lakeFS where they are not in it."""
 
-import shutil
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
+from pathlib import Path
 
 from lakegate.canonical import sha256_bytes
 from lakegate.catalog import parse_dataset
-from lakegate.errors import BadInput, ChecksumMismatch, LakeError
+from lakegate.errors import BadInput, LakeError
 from lakegate.lake.attestation import require_attestation
+from lakegate.lake.cache import ObjectCache
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion, LocalImage, LocalVersion
 from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, ObjectEntry, Progress
+from lakegate.lake.stat_index import StatIndex, root_of
 from lakegate.samples import ImportedSample, Sample, sample_id_of
 from lakegate.settings import Settings
 
 
+def cache_of(settings: Settings) -> ObjectCache:
+    """Return the cache of ``settings``."""
+    return ObjectCache(settings.cache_dir, settings.cache_gib)
+
+
 def cache_path(settings: Settings, sha256: str) -> Path:
     """Return where the bytes with this SHA-256 lie, or would lie, in the cache."""
-    return settings.cache_dir / "objects" / sha256[:2] / sha256
+    return cache_of(settings).path(sha256)
 
 
 def seed(settings: Settings, path: Path, sha256: str) -> None:
@@ -27,8 +32,31 @@ def seed(settings: Settings, path: Path, sha256: str) -> None:
     Raises:
         ChecksumMismatch: the file changed meanwhile.
     """
-    if not cache_path(settings, sha256).exists():
-        _store(settings, path.read_bytes(), sha256, str(path))
+    cache = cache_of(settings)
+    if sha256 not in cache.find_whole([sha256]):
+        cache.store(path.read_bytes(), sha256, str(path))
+        cache.used([], [sha256])
+
+
+def seed_samples(settings: Settings, imported: Iterable[ImportedSample]) -> None:
+    """Seed the cache with images and annotation files that a publisher uploaded; known files are not read again."""
+    cache, items = cache_of(settings), list(imported)
+    index = StatIndex(settings.cache_dir, root_of(item.image for item in items))
+    stored: list[str] = []
+
+    def store(data: bytes, sha256: str, name: str) -> None:
+        if not cache.path(sha256).exists():
+            cache.store(data, sha256, name)
+            stored.append(sha256)
+
+    for item in items:
+        known = index.find(item.image)
+        if known is None or not cache.path(known.sha256).exists():
+            data = item.image.read_bytes()
+            store(data, sha256_bytes(data), item.sample.id)
+        labels = item.sample.to_json()
+        store(labels, sha256_bytes(labels), item.sample.id)
+    cache.used([], stored)
 
 
 def fetch_object(client: LakeClient, settings: Settings, repository: str, commit: str, entry: ObjectEntry) -> Path:
@@ -37,13 +65,7 @@ def fetch_object(client: LakeClient, settings: Settings, repository: str, commit
     Raises:
         ChecksumMismatch: the bytes in lakeFS are not those that the listing promises.
     """
-    if entry.sha256 is None:
-        (entry,) = client.complete_sha256(repository, commit, [entry])
-    digest = str(entry.sha256)
-    path = cache_path(settings, digest)
-    if not path.is_file() or path.stat().st_size != entry.size_bytes:
-        _store(settings, client.read(repository, commit, entry.path), digest, f"{repository}@{commit[:12]}/{entry.path}")
-    return path
+    return fetch_objects(client, settings, repository, commit, [entry])[entry.path]
 
 
 def fetch_objects(
@@ -54,14 +76,34 @@ def fetch_objects(
     entries: Iterable[ObjectEntry],
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """Fetch many objects on all connections at once; returns the local path of each object's path."""
-    paths: dict[str, Path] = {}
+    """Fetch what is not in the cache on all connections at once; returns the local path of each object's path.
 
-    def fetch(entry: ObjectEntry) -> None:
-        paths[entry.path] = fetch_object(client, settings, repository, commit, entry)
+    Raises:
+        ChecksumMismatch: bytes in lakeFS are not those that the listing promises.
+    """
+    cache = cache_of(settings)
+    digests = {entry.path: str(entry.sha256) for entry in client.complete_sha256(repository, commit, entries)}
+    whole = cache.find_whole(digests.values())
+    missing = {sha256: path for path, sha256 in digests.items() if sha256 not in whole}
+    n_here = len(digests) - len(missing)
+    stored: list[str] = []
 
-    client.in_parallel(fetch, entries, progress)
-    return paths
+    def fetch(item: tuple[str, str]) -> None:
+        sha256, path = item
+        cache.store(client.read(repository, commit, path), sha256, f"{repository}@{commit[:12]}/{path}")
+        stored.append(sha256)
+
+    def fetched(done: int, _: int) -> None:
+        if progress:
+            progress(n_here + done, len(digests))
+
+    try:
+        client.in_parallel(fetch, missing.items(), fetched)
+    finally:
+        cache.used(list(digests.values()), stored)
+    if progress and not missing:
+        progress(len(digests), len(digests))
+    return {path: cache.path(sha256) for path, sha256 in digests.items()}
 
 
 def open_version(
@@ -84,13 +126,13 @@ def open_version(
     """
     if attested:
         require_attestation(client, settings, version.dataset, version.commit)
-    entries = client.complete_sha256(version.dataset, version.commit, client.list_objects(version.dataset, version.commit))
-    wanted = [entry for entry in entries if entry.path == DECLARATION or entry.path.startswith((IMAGES, ANNOTATIONS))]
+    wanted = version_objects(client, version)
     by_path = {entry.path: entry for entry in wanted}
     if DECLARATION not in by_path:
         raise LakeError(f"{version.reference} has no {DECLARATION}: it was not made by `lakegate data publish`")
     images = _images_by_sample(version, by_path)
     paths = fetch_objects(client, settings, version.dataset, version.commit, wanted, progress)
+    lease(settings, version, wanted)
     text = paths[DECLARATION].read_text()
     return LocalVersion(
         version=version,
@@ -100,32 +142,23 @@ def open_version(
     )
 
 
-def get_version(
-    client: LakeClient, settings: Settings, version: DatasetVersion, folder: Path, progress: Progress | None = None
-) -> int:
-    """Copy an attested version into ``folder`` as it lies in lakeFS; returns the number of files.
-
-    The files are copies: editing them does not reach the cache.
+def version_objects(client: LakeClient, version: DatasetVersion) -> list[ObjectEntry]:
+    """Return the objects of a version that people work with: declaration, images, annotation files; ascending by path.
 
     Raises:
-        BadInput: the folder exists and is not empty, or a path would lead out of it. Unattested, ChecksumMismatch: as above.
+        BadInput: a path would lead out of a folder.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise BadInput(f"{folder} is not empty; give a new folder for {version.reference}")
-    require_attestation(client, settings, version.dataset, version.commit)
-    entries = [
-        entry
-        for entry in client.list_objects(version.dataset, version.commit)
-        if entry.path == DECLARATION or entry.path.startswith((IMAGES, ANNOTATIONS))
-    ]
-    for entry in entries:
-        if ".." in PurePosixPath(entry.path).parts:
+    entries = client.manifest(version.dataset, version.commit).entries
+    wanted = [entry for entry in entries if entry.path == DECLARATION or entry.path.startswith((IMAGES, ANNOTATIONS))]
+    for entry in wanted:
+        if ".." in entry.path.split("/"):
             raise BadInput(f"{version.reference}: '{entry.path}' leads out of the folder; it was not fetched")
-    for name, path in fetch_objects(client, settings, version.dataset, version.commit, entries, progress).items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    return len(entries)
+    return wanted
+
+
+def lease(settings: Settings, version: DatasetVersion, entries: Iterable[ObjectEntry]) -> None:
+    """Keep a version's files in the cache for the life of this process."""
+    cache_of(settings).lease(f"{version.dataset}-{version.commit}", (str(entry.sha256) for entry in entries))
 
 
 def _images_by_sample(version: DatasetVersion, by_path: dict[str, ObjectEntry]) -> dict[str, str]:
@@ -141,27 +174,3 @@ def _images_by_sample(version: DatasetVersion, by_path: dict[str, ObjectEntry]) 
             first = ", ".join(sorted(names)[:10])
             raise LakeError(f"{version.reference}: {len(names)} samples have no {what}: {first}; publish the dataset again")
     return images
-
-
-def _store(settings: Settings, data: bytes, sha256: str, where: str) -> None:
-    found = sha256_bytes(data)
-    if found != sha256:
-        raise ChecksumMismatch(
-            f"{where}: expected SHA-256 {sha256}, the bytes have {found}; they were not kept. "
-            "Try again; if it stays so, the store behind lakeFS is damaged or the object was forged: publish a new version"
-        )
-    path = cache_path(settings, sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as aside:
-        aside.write(data)
-    Path(aside.name).chmod(0o444)
-    Path(aside.name).replace(path)
-
-
-def seed_samples(settings: Settings, imported: Iterable[ImportedSample]) -> None:
-    """Seed the cache with the images and annotation files that a publisher is about to upload."""
-    for item in imported:
-        for data in (item.image.read_bytes(), item.sample.to_json()):
-            digest = sha256_bytes(data)
-            if not cache_path(settings, digest).exists():
-                _store(settings, data, digest, item.sample.id)

@@ -16,6 +16,7 @@ from lakegate.settings import Settings
 
 BRANCH_DIGEST_LENGTH = 12
 MAIN_MERGED_IN = "main_merged_in"
+FROM_REF = "from_ref"  # on commits that make a version of what lay in lakeFS already; they may change nothing
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def merge_version(
         require_attestation(client, settings, dataset, head.id)
         n_samples = sum(entry.path.startswith(ANNOTATIONS) for entry in client.manifest(dataset, head.id).entries)
         metadata = {**_metadata(note), "content_digest": digest, "n_samples": str(n_samples)}
-        commit = client.merge(dataset, head.id, MAIN, note.message, metadata)
+        commit = client.merge(dataset, head.id, MAIN, note.message, metadata, allow_empty=FROM_REF in head.metadata)
         reach("merged")
     if client.content_digest(dataset, commit) != digest:  # main moved between the comparison and the merge
         return NeedsRevalidation(_merge_main_in(client, dataset, branch, note))
@@ -222,7 +223,7 @@ def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionN
         raise PublishConflict(
             f"{len(names)} samples or files were changed by this version and by another one that was published meanwhile "
             f"('{main.message}', commit {main.id[:12]}): {', '.join(names[:10])}{' …' if len(names) > 10 else ''}; "
-            "bring both changes together in the export, then publish it"
+            f"bring both changes together with `lakegate data merge {dataset} {branch}`, or in the export; then publish it"
         ) from error
 
 

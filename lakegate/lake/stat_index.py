@@ -35,6 +35,14 @@ class FileState:
         found = path.stat()
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
+    def to_row(self) -> tuple[int, int, int, int]:
+        """Return the numbers in the order in which they are declared."""
+        return self.size_bytes, self.mtime_ns, self.ctime_ns, self.inode
+
+    def has_content_of(self, other: "FileState") -> bool:
+        """Tell whether at most the number of links, owner or mode changed."""
+        return (self.size_bytes, self.mtime_ns, self.inode) == (other.size_bytes, other.mtime_ns, other.inode)
+
     def is_settled(self, seen_at_ns: int) -> bool:
         """Tell whether a later change would show, because the last one was well before ``seen_at_ns``."""
         return max(self.mtime_ns, self.ctime_ns) < seen_at_ns - SETTLED_NS
@@ -66,7 +74,7 @@ class StatIndex:
         if not self._new:
             return
         rows = [
-            (path, state.size_bytes, state.mtime_ns, state.ctime_ns, state.inode, digests.sha256, digests.md5)
+            (path, *state.to_row(), digests.sha256, digests.md5)
             for path, (state, digests) in self._new.items()
         ]
         with self._opened() as base:

@@ -17,7 +17,7 @@ from lakegate.quality.validation import ValidationResult, count_of
 from lakegate.samples import Sample
 from lakegate.thumbnails import Thumbnails
 
-PAGE_LIMITS = Limits(pictures=600, problem_pictures=300)  # the page is kept as evidence: about 10 MB at most for pictures
+PAGE_LIMITS = Limits(pictures=600, problem_pictures=300)  # the page is kept as evidence: up to about 12 MB of pictures
 LISTED_PROBLEMS = 500  # as plain text below the pictures; further ones are in the gallery and in the JSON
 
 
@@ -41,6 +41,7 @@ def render_validation_html(
     declaration: DatasetDeclaration,
     diff: Mapping[str, Mapping[str, Any]] | None = None,
     thumbnails: Thumbnails | None = None,
+    import_notes: Sequence[str] = (),
 ) -> str:
     """Render the page. All samples are listed; :data:`PAGE_LIMITS` says how many are pictured, those with problems first.
 
@@ -53,6 +54,7 @@ def render_validation_html(
         declaration: labels in order, and limits.
         diff: against the version before, as ``DatasetDiff.to_json`` gives it.
         thumbnails: where small pictures are kept; by default they are made anew.
+        import_notes: what the import said of the export as a whole.
     """
     out = {problem.sample_id for problem in quarantined}
     ordered = sorted(samples, key=lambda sample: sample.id)
@@ -65,6 +67,7 @@ def render_validation_html(
         outside=[sample for sample in ordered if sample.id in out],
         problems=problems,
         rule_words={item.rule: _rule_words(item.rule) for item, _ in problems},
+        labels=declaration.labels,
         limits=PAGE_LIMITS,
     )
     return render(
@@ -82,6 +85,7 @@ def render_validation_html(
         notes=[line for line in result.rules if line.informs],
         contents=describe_contents(inside, declaration),
         histograms=draw_histograms(result.metrics, inside, declaration),
+        import_notes=import_notes,
         diff=diff,
     )
 
@@ -93,6 +97,7 @@ def report_json(
     samples: Sequence[Sample],
     declaration: DatasetDeclaration,
     diff: Mapping[str, Mapping[str, Any]] | None = None,
+    import_notes: Sequence[str] = (),
 ) -> bytes:
     """Return the facts of the page as canonical JSON; equal content gives equal bytes."""
     out = {problem.sample_id for problem in quarantined}
@@ -110,6 +115,7 @@ def report_json(
         "rules": [asdict(line) | {"outcome": line.outcome.value} for line in result.rules],
         "problems": [asdict(problem) for problem in result.problems],
         "quarantined": [asdict(problem) for problem in quarantined],
+        "import_notes": list(import_notes),
         "diff": diff,
     }
     return exact_json(content)

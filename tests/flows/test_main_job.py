@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -175,6 +177,20 @@ def test_a_released_model_predicts_from_the_command_line(released: Person) -> No
     assert missing.code == 2 and "absent.jpg" in missing.err
 
 
+def test_packed_frames_go_to_a_branch_and_out_for_annotation_with_what_production_finds(released: Person) -> None:
+    images = write_squares(released.folder / "frames", range(50, 54)) / "JPEGImages"
+    packed = shutil.make_archive(str(released.folder / "may"), "gztar", images)
+    sent = released.gets("data", "frames", "squares", "--source", packed, "--branch", "may")
+    assert sent["branch"] == "annotate-may"
+    target = released.folder / "to-annotate"
+    words = ("data", "export", "squares", "annotate-may", "--into", str(target), "--predictions", "finder")
+    assert released.gets(*words)["into"] == str(target)
+    assert (target / "annotations.xml").read_text().count("<image ") == 4
+    assert len(list((target / "images").iterdir())) == 4
+    twice = released.types(*words, "--local")
+    assert twice.code == 2 and "not an empty folder" in twice.err
+
+
 def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:
     again = released.types("model", "approve", "finder", "--by", "mallory", "--reason", "me too")
     assert again.code == 1 and "nothing of finder waits for approval" in again.err
@@ -262,7 +278,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
 
     found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
     deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
-    assert len(deployments) == 8
+    assert len(deployments) == 10
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():
@@ -279,3 +295,17 @@ def test_pages_of_a_run_open_by_the_address_that_is_printed(published: Person) -
     page = requests.get(f"{stack['reports_url']}/squares/validation-v1.html", timeout=30)
     assert page.status_code == 200 and "square-3" in page.text
     assert Path(published.home / "reports" / "squares" / "validation-v1.html").is_file()
+
+
+def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: Person) -> None:
+    import requests
+
+    api = published.settings.prefect_api_url
+    for kind, name in (("validation", "validation"), ("samples", "version")):
+        asked = {"artifacts": {"key": {"any_": [f"{kind}-squares"]}}, "sort": "CREATED_DESC"}
+        shown = requests.post(f"{api}/artifacts/filter", json=asked, timeout=30).json()
+        links = [re.search(r"\((http[^)]*)\)", item["data"])[1] for item in shown]
+        assert [link.rsplit("/", 1)[1] for link in links] == [f"{name}-v2.html", f"{name}-v1.html"]
+        assert "square-29" in requests.get(links[0], timeout=30).text
+    shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
+    assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")

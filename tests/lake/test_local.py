@@ -8,7 +8,7 @@ import pytest
 
 from lakegate.errors import BadInput, ChecksumMismatch, LakeError, Unattested
 from lakegate.lake.client import LakeClient
-from lakegate.lake.local import cache_path, get_version, open_version, seed, seed_samples
+from lakegate.lake.local import cache_path, open_version, seed, seed_samples
 from lakegate.lake.versions import pin
 from lakegate.settings import Settings
 from tests.lake.proxy import Proxy
@@ -122,15 +122,3 @@ def test_images_and_annotations_that_do_not_pair_are_named(client: LakeClient, f
         client.commit(dataset, branch, branch, {})
         with pytest.raises((LakeError, BadInput), match=words):
             open_version(client, fresh, pin(client, f"{dataset}@{branch}"), attested=False)
-
-
-def test_data_get_copies_a_version_and_leaves_the_cache_alone(
-    client: LakeClient, fresh: Settings, dataset: str, colour: Colour, tmp_path: Path
-):
-    image = colour("a", (7, 7, 7))
-    version = publish_version(client, fresh, dataset, "v1", [a_sample("a", image)])
-    assert get_version(client, fresh, version, tmp_path / "copy") == 3
-    (tmp_path / "copy" / "images" / "a.png").write_bytes(b"edited")
-    assert open_version(client, fresh, version).images["a"].path.read_bytes() == image.read_bytes()
-    with pytest.raises(BadInput, match="is not empty"):
-        get_version(client, fresh, version, tmp_path / "copy")

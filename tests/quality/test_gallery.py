@@ -46,6 +46,18 @@ out.push(every.querySelectorAll(".tile").length, every.querySelectorAll("circle"
 out.push(every.querySelectorAll(".area").length > 0);
 document.title = JSON.stringify(out);
 """
+TRY_MANY = """
+const [broken] = document.querySelectorAll(".gallery"), rule = broken.querySelector('[data-filter="rule"]');
+const heads = [...broken.querySelectorAll("h3")].map(item => item.textContent), more = broken.querySelector("[data-more]");
+const out = [Number(broken.querySelector(".said").textContent.split(" ")[0])];
+const count = () => broken.querySelectorAll(".tile").length;
+rule.value = [...rule.options].find(option => option.textContent.includes("(60)")).value;
+rule.dispatchEvent(new Event("input"));
+out.push(broken.querySelector(".said").textContent, count(), more.textContent);
+more.click();
+out.push(count(), more.hidden);
+document.title = JSON.stringify([heads, out]);
+"""
 
 
 def some_samples(n):
@@ -100,18 +112,23 @@ def chromium():
     return found
 
 
+def tried(chromium, folder, samples, images, script):
+    """Open the report of these samples, run ``script``, and return the JSON that it left in the title."""
+    result = validate(samples, images, a_declaration(), (), Settings(home=folder / "home", threads=2))
+    html = render_validation_html(result, [], images, Heading("animals", "v1"), samples, a_declaration())
+    page = folder / "page.html"
+    page.write_text(html.replace("</body>", f"<script>{script}</script></body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command = [str(chromium), *options, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return json.loads(unescape(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]))
+
+
 def test_keys_and_filters_lead_through_the_samples_of_a_page(tmp_path, chromium):
     samples = [*some_samples(60), a_sample("s-99", annotations=(a_box(width=0), a_box()), split="test")]
     samples[3] = a_sample("s-03", annotations=(a_box(60, 40, 20, 20),), group="camera-0", tags=("night",))
     images = {sample.id: write_jpeg(tmp_path / f"{sample.id}.jpg", number) for number, sample in enumerate(samples)}
-    result = validate(samples, images, a_declaration(), (), Settings(home=tmp_path / "home", threads=2))
-    html = render_validation_html(result, [], images, Heading("animals", "v1"), samples, a_declaration())
-    page = tmp_path / "page.html"
-    page.write_text(html.replace("</body>", f"<script>{TRY_PAGE}</script></body>"))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command = [str(chromium), *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    said = json.loads(unescape(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]))
+    said = tried(chromium, tmp_path, samples, images, TRY_PAGE)
     outside = "Every box lies inside its image; up to 1 px beyond the border is tolerated. 1 sample"
     assert said[0].split(" | ") == [outside, "Every box is wider and higher than 0 px. 1 sample"]
     assert said[1:6] == ["61 samples", True, "s-99", "box 1 'cat' has no area: width 0 px, height 10 px", 3]
@@ -119,3 +136,12 @@ def test_keys_and_filters_lead_through_the_samples_of_a_page(tmp_path, chromium)
     assert said[8:12] == ["12 of 61 samples", "3 of 61 samples", "16 of 61 samples", "61 samples"]
     assert said[12:16] == ["20 of 61 samples", "61 samples", "30 of 61 samples", "1 of 61 samples"]
     assert said[16:] == [True, 48, 20, True], "shapes hidden by a key; 48 of 61 tiles made; keypoints and outlines drawn"
+
+
+def test_a_rule_that_many_samples_break_does_not_hide_the_others(tmp_path, chromium):
+    image = write_jpeg(tmp_path / "one.jpg")
+    flat = [a_sample(f"flat-{number:02}", annotations=(a_box(width=0),)) for number in range(60)]
+    samples = [*flat, a_sample("out", annotations=(a_box(60, 40, 20, 20),))]
+    words, said = tried(chromium, tmp_path, samples, {sample.id: image for sample in samples}, TRY_MANY)
+    assert words[0].endswith("higher than 0 px. 60 samples, the first 12 here; choose the rule above to see all")
+    assert words[1].endswith("is tolerated. 1 sample") and said == [61, "60 of 61 entries", 48, "show 12 more", 60, True]

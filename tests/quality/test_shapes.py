@@ -43,7 +43,7 @@ def test_a_mask_is_drawn_with_its_hole():
     rle = rle_of_mask(mask_HW)
     shapes, notes = drawn(Annotation("cat", box_of_rle(rle), rle=rle))
     outside, inside = corners_of(shapes[0][4])
-    assert set(outside) == {(20, 10), (49, 10), (49, 29), (20, 29)} and len(inside) >= 4 and notes == []
+    assert set(outside) == {(20.5, 10.5), (49.5, 10.5), (49.5, 29.5), (20.5, 29.5)} and len(inside) >= 4 and notes == []
 
 
 def test_points_that_are_not_labelled_are_not_drawn():
