@@ -19,9 +19,11 @@ from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import pin
 from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests
 from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
+from lakegate.quality.earlier_test import EarlierTestImages
 from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
@@ -101,6 +103,7 @@ class Publication:
         self._client, self._settings, self._say = client, settings, say
         self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
+        self._earlier: EarlierTestImages | None = None
         self._screening: Screening | None = None
         self._branch = ""
         self._commit = ""
@@ -125,9 +128,12 @@ class Publication:
         self._imported = imported
 
     def screen(self) -> None:
-        """Find bad samples; raises ``ValidationFailed`` where the dataset refuses them."""
+        """Find bad samples, also by what earlier versions tested on; raises ``ValidationFailed`` where they are refused."""
         imported = _done(self._imported, "read_export")
-        screening = screen(imported.samples, self.request.declaration, imported.problems, self._settings)
+        self._earlier = self._collect_earlier()
+        screening = screen(
+            imported.samples, self.request.declaration, imported.problems, self._settings, earlier_test=self._earlier
+        )
         for problem in screening.quarantined:
             self._say(f"quarantined: {problem.file}: {problem.reason}")
         self._say(screening.sentence)
@@ -157,7 +163,15 @@ class Publication:
         pinned = pin(self._client, f"{self.request.dataset}@{self._commit}")
         local, problems = self._open(pinned)
         images = {name: image.path for name, image in local.images.items()}
-        self._audited = validate(local.samples, images, local.declaration, problems, self._settings)
+        self._audited = validate(
+            local.samples,
+            images,
+            local.declaration,
+            problems,
+            self._settings,
+            earlier_test=self._earlier or self._collect_earlier(),
+            known_sha256={name: image.sha256 for name, image in local.images.items()},
+        )
         self._local = local
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
@@ -199,6 +213,7 @@ class Publication:
                 self._say(f"merged into main: commit {merged[:12]}")
                 return
             self._say("main moved meanwhile; it was merged into the branch, which is audited again")
+            self._earlier = None  # who moved it may have made a version
             self._commit = merged.commit
             self.audit()
             self.attest()
@@ -237,6 +252,9 @@ class Publication:
         lines += ["", "| rule | checked | failed |", "|---|---|---|"]
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
+
+    def _collect_earlier(self) -> EarlierTestImages:
+        return collect_earlier_tests(self._client, self._settings, self.request.dataset, self.request.version)
 
     @property
     def _remedy(self) -> str:

@@ -85,7 +85,8 @@ def show_version(
     content = _read(client, settings, version, progress)
     samples = [sample for sample in content.samples if chosen_by is None or chosen_by(sample)]
     images = _fetch_pictures(client, settings, version, content, choose_samples(samples, PAGE_LIMITS.pictures), progress)
-    gallery = make_gallery(samples, images, Thumbnails.cached(settings), limits=PAGE_LIMITS, threads=settings.threads)
+    thumbnails, labels = Thumbnails.cached(settings), content.declaration.labels
+    gallery = make_gallery(samples, images, thumbnails, labels=labels, limits=PAGE_LIMITS, threads=settings.threads)
     found = find_attestation(client, settings, version.dataset, version.content_digest)
     html = _render(client, settings, version, content, samples, gallery, found, where, alone=into is not None)
     page = _write(into, html) if into is not None else save_page(settings, page_name(version, where), html)

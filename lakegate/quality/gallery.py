@@ -62,6 +62,7 @@ def make_gallery(
     outside: Sequence[Sample] = (),
     problems: Sequence[tuple[SampleProblem, bool]] = (),
     rule_words: Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
     limits: Limits | None = None,
     threads: int = 2,
 ) -> Gallery:
@@ -73,6 +74,7 @@ def make_gallery(
         outside: quarantined samples; shown with their problems only.
         problems: (problem, is quarantined); their samples get larger pictures, and need not be in either list.
         rule_words: rule → sentence.
+        labels: the declared ones, so that a label has the same colour on the pages of all versions.
     """
     limits, words = limits or Limits(), rule_words or {}
     known = [*inside, *outside]
@@ -82,13 +84,13 @@ def make_gallery(
     place = {sample.id: number for number, sample in enumerate(rows)}
     large = list(unread)[: limits.problem_pictures]
     chosen = [*large, *(name for name in choose_samples(inside, limits.pictures) if name not in set(large))]
-    table = _table(rows, place, problems, words)
+    table = _table(rows, place, problems, words, labels)
     bad = _bad_numbers(problems)
-    labels = {label: number for number, label in enumerate(table["labels"])}
+    number_of = {label: number for number, label in enumerate(table["labels"])}
 
     def picture(name: str) -> list[Any]:
         side_px = PROBLEM_PICTURE_PX if name in unread else PICTURE_PX
-        return _picture(rows[place[name]], images.get(name), thumbnails, side_px, labels, bad.get(name, set()))
+        return _picture(rows[place[name]], images.get(name), thumbnails, side_px, number_of, bad.get(name, set()))
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
         pictures = list(pool.map(picture, chosen))
@@ -128,9 +130,13 @@ def _bad_numbers(problems: Iterable[tuple[SampleProblem, bool]]) -> dict[str, se
 
 
 def _table(
-    rows: Sequence[Sample], place: Mapping[str, int], problems: Sequence[tuple[SampleProblem, bool]], words: Mapping[str, str]
+    rows: Sequence[Sample],
+    place: Mapping[str, int],
+    problems: Sequence[tuple[SampleProblem, bool]],
+    words: Mapping[str, str],
+    declared: Sequence[str],
 ) -> dict[str, Any]:
-    labels = _Names()
+    labels = _Names(declared)
     groups, tags, splits, rules = _Names(), _Names(), _Names(), _Names()
     counts = []
     for sample in rows:
@@ -155,8 +161,8 @@ def _table(
 class _Names:
     """Gives each name its number, in the order in which they come."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+    def __init__(self, first: Sequence[str] = ()) -> None:
+        self._numbers = {name: number for number, name in enumerate(dict.fromkeys(first))}
 
     def index(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))

@@ -67,6 +67,7 @@ def render_validation_html(
         outside=[sample for sample in ordered if sample.id in out],
         problems=problems,
         rule_words={item.rule: _rule_words(item.rule) for item, _ in problems},
+        labels=declaration.labels,
         limits=PAGE_LIMITS,
     )
     return render(

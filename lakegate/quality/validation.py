@@ -9,13 +9,18 @@ from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import ValidationFailed
 from lakegate.gate_rules import Outcome
-from lakegate.quality.images import METRICS_VERSION, MeasuredImages, MetricsCache, measure_many
+from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.image_metrics import METRICS_VERSION, MeasuredImages
+from lakegate.quality.images import measure_many
+from lakegate.quality.leaks import Compared, find_leaks
+from lakegate.quality.metrics_cache import MetricsCache
 from lakegate.quality.problems import SampleProblem
-from lakegate.quality.rules import RULES, Limit, RuleLine, limits_of
-from lakegate.quality.schema import BOX_RULES, SAMPLE_RULES, find_problems
+from lakegate.quality.rule_lines import import_lines, leak_lines, limit_line, schema_lines
+from lakegate.quality.rules import Limit, RuleLine, limits_of
+from lakegate.quality.schema import find_problems
 from lakegate.quality.suite import judge_metrics
-from lakegate.quality.tables import Tables, build_tables
-from lakegate.quality.whole_set import FIRST_IDS, find_leaks, information_lines, splits_line
+from lakegate.quality.tables import build_tables
+from lakegate.quality.whole_set import information_lines, splits_line
 from lakegate.samples import ImportedSample, Sample
 from lakegate.settings import Settings
 
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMED_IN_ERRORS = 10
-_AFTER_IMPORT_WORDS = "Found while the export was read."
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ def validate(
     declaration: DatasetDeclaration,
     problems: Sequence[SampleProblem] = (),
     settings: Settings | None = None,
+    *,
+    earlier_test: EarlierTestImages | None = None,
+    known_sha256: Mapping[str, str] | None = None,
 ) -> ValidationResult:
     """Judge samples and their images by the schema, the limits of ``[quality]``, and what the whole set shows.
 
@@ -104,26 +111,31 @@ def validate(
         declaration: labels, splits and limits.
         problems: found before, while the export was read; they count, and the samples need not be in ``samples``.
         settings: ``threads``, and ``cache_dir/metrics``, where metrics are kept by the image's SHA-256.
+        earlier_test: what models were judged on before; nothing of it may be learned from. ``None`` where nothing is known.
+        known_sha256: by sample id, of images whose bytes were verified; they are not read again to find their metrics.
     """
     settings = settings or Settings.load()
     ordered = sorted(samples, key=lambda sample: sample.id)
     files = [(sample.id, images[sample.id]) for sample in ordered if sample.id in images]
-    measured = measure_many(files, settings.threads, MetricsCache(settings.cache_dir / "metrics"))
+    measured = measure_many(files, settings.threads, MetricsCache(settings.cache_dir / "metrics"), known_sha256)
     tables = build_tables(ordered, images, measured)
     file_names = dict(zip(tables.samples["sample_id"], tables.samples["file"], strict=True))
+    earlier = earlier_test or EarlierTestImages()
+    compared = Compared(tuple(ordered), measured, file_names, declaration.quality.near_duplicate_bits)
     limits, metrics = limits_of(declaration.quality), _metrics_table(measured)
     found = _once_per_rule(
         *problems,
-        *find_problems(tables, declaration.labels),
-        *find_leaks(ordered, measured, file_names),
+        *find_problems(tables, declaration.labels, declaration.task),
+        *find_leaks(compared, earlier),
         *_limit_problems(metrics, limits, file_names),
     )
     lines = (
-        *_import_lines(problems, len(samples)),
-        *_schema_lines(tables, measured, found),
+        *import_lines(problems, len(samples)),
+        *schema_lines(tables, measured, found, declaration.task),
+        *leak_lines(measured, found, declaration, earlier.versions),
         splits_line(ordered, declaration),
-        *(_limit_line(limit, len(metrics), found) for limit in limits),
-        *information_lines(ordered, declaration, measured),
+        *(limit_line(limit, len(metrics), found) for limit in limits),
+        *information_lines(compared, declaration),
     )
     n_samples = len({sample.id for sample in samples} | {problem.sample_id for problem in problems})
     if any(line.outcome is Outcome.FAIL for line in lines):
@@ -138,6 +150,8 @@ def screen(
     declaration: DatasetDeclaration,
     problems: Sequence[SampleProblem] = (),
     settings: Settings | None = None,
+    *,
+    earlier_test: EarlierTestImages | None = None,
 ) -> Screening:
     """Part an import into good samples and quarantined ones, by ``on_bad_sample``.
 
@@ -145,7 +159,7 @@ def screen(
         ValidationFailed: the dataset refuses and a sample is bad; or what is left is no dataset (no sample, an empty split).
     """
     images = {item.sample.id: item.image for item in imported}
-    result = validate([item.sample for item in imported], images, declaration, problems, settings)
+    result = validate([item.sample for item in imported], images, declaration, problems, settings, earlier_test=earlier_test)
     bad = result.bad_sample_ids
     if bad and declaration.on_bad_sample == "refuse":
         raise ValidationFailed(_refusal(result, declaration))
@@ -213,33 +227,3 @@ def _limit_problems(metrics: "pd.DataFrame", limits: Sequence[Limit], files: Map
         for limit in limits
         for sample_id in failed[limit.rule]
     ]
-
-
-def _limit_line(limit: Limit, checked: int, found: Sequence[SampleProblem]) -> RuleLine:
-    return _line(limit.rule, limit.words, checked, found, limit=limit.text)
-
-
-def _import_lines(problems: Sequence[SampleProblem], n_imported: int) -> list[RuleLine]:
-    names = dict.fromkeys(problem.rule for problem in problems if problem.rule not in RULES)
-    return [_line(name, _AFTER_IMPORT_WORDS, n_imported + len(problems), problems) for name in names]
-
-
-def _schema_lines(tables: Tables, measured: MeasuredImages, found: Sequence[SampleProblem]) -> list[RuleLine]:
-    n_samples, n_whole, n_objects = len(tables.samples), len(measured.metrics), len(tables.annotations)
-    n_boxes = int(tables.annotations["has_box"].sum())
-    checked = dict.fromkeys(SAMPLE_RULES, n_samples) | dict.fromkeys(BOX_RULES, n_objects)
-    checked |= {"image_is_whole": n_whole + len(measured.broken), "size_matches": n_whole}
-    checked |= {"box_has_area": n_boxes, "box_inside_image": n_boxes, "no_leak_between_splits": n_whole}
-    return [
-        _line(rule, RULES[rule], checked[rule], found, unit="objects" if rule in BOX_RULES else "samples")
-        for rule in (*SAMPLE_RULES, *BOX_RULES, "no_leak_between_splits")
-    ]
-
-
-def _line(
-    rule: str, words: str, checked: int, found: Sequence[SampleProblem], limit: str = "", unit: str = "samples"
-) -> RuleLine:
-    own = [problem for problem in found if problem.rule == rule]
-    failed = sum(len(problem.boxes) or 1 for problem in own) if unit == "objects" else len(own)
-    ids = sorted({problem.sample_id for problem in own})
-    return RuleLine(rule, words, max(checked, failed), failed, tuple(ids[:FIRST_IDS]), limit=limit, unit=unit)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,6 +136,20 @@ def test_a_released_model_predicts_from_the_command_line(released: Person) -> No
     assert missing.code == 2 and "absent.jpg" in missing.err
 
 
+def test_packed_frames_go_to_a_branch_and_out_for_annotation_with_what_production_finds(released: Person) -> None:
+    images = write_squares(released.folder / "frames", range(50, 54)) / "JPEGImages"
+    packed = shutil.make_archive(str(released.folder / "may"), "gztar", images)
+    sent = released.gets("data", "frames", "squares", "--source", packed, "--branch", "may")
+    assert sent["branch"] == "annotate-may"
+    target = released.folder / "to-annotate"
+    words = ("data", "export", "squares", "annotate-may", "--into", str(target), "--predictions", "finder")
+    assert released.gets(*words)["into"] == str(target)
+    assert (target / "annotations.xml").read_text().count("<image ") == 4
+    assert len(list((target / "images").iterdir())) == 4
+    twice = released.types(*words, "--local")
+    assert twice.code == 2 and "not an empty folder" in twice.err
+
+
 def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:
     again = released.types("model", "approve", "finder", "--by", "mallory", "--reason", "me too")
     assert again.code == 1 and "nothing of finder waits for approval" in again.err
@@ -222,7 +237,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
 
     found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
     deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
-    assert len(deployments) == 8
+    assert len(deployments) == 10
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():

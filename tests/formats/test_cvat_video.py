@@ -136,7 +136,7 @@ def test_a_skeleton_stays_together_though_its_points_have_keyframes_of_their_own
         element("skeleton", joint("head", 8, GONE) + joint("knee", 14, GONE), frame=5, keyframe=1),
     ]
     frames = by_frame(tmp_path, track(*skeletons, label="person"), labelled=PERSON)
-    placed = {frame: [(point.name, point.x_px) for one in objects for point in one.keypoints] for frame, objects in frames.items()}
+    placed = {frame: [(point.name, point.x_px) for one in all_ for point in one.keypoints] for frame, all_ in frames.items()}
     assert placed == {
         0: [("head", 0), ("knee", 10)], 1: [("head", 2), ("knee", 12)], 2: [("head", 4), ("knee", 14)],
         3: [("head", 6), ("knee", 14)], 4: [("head", 8), ("knee", 14)], 5: [],
