@@ -174,7 +174,7 @@ class Publication:
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
         thumbnails = Thumbnails.cached(self._settings)
-        notes = _done(self._imported, "read_export").notes
+        notes = self._imported.notes if self._imported else []  # what is published from a ref was not imported
         self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
