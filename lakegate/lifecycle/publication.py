@@ -1,13 +1,10 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
-from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import BadInput, LakeError, ValidationFailed
-from lakegate.formats.choosing import check_where, choose_samples
+from lakegate.formats.choosing import choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
@@ -20,7 +17,8 @@ from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import pin
 from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
 from lakegate.lifecycle.earlier_tests import collect_earlier_tests
-from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
+from lakegate.lifecycle.publication_request import PublicationRequest as PublicationRequest
+from lakegate.lifecycle.sources import OpenedSource, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
 from lakegate.quality.earlier_test import EarlierTestImages
@@ -34,65 +32,6 @@ MERGE_ATTEMPTS = 5
 SAID_PER_UPLOAD = 10
 Say = Callable[[str], None]
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class PublicationRequest:
-    """What a person asked for, checked before anything is read."""
-
-    declaration: DatasetDeclaration
-    declaration_text: str
-    dataset: str
-    source: str  # a folder, a file, an archive, or an address: see lakegate.lifecycle.sources
-    images: str
-    source_format: str
-    version: str
-    message: str
-    where: str = ""
-    licence: str = ""
-
-    @classmethod
-    def from_words(
-        cls,
-        settings: Settings,
-        dataset: str,
-        source: str,
-        version: str,
-        images: str,
-        source_format: str,
-        message: str,
-        where: str = "",
-        licence: str = "",
-    ) -> "PublicationRequest":
-        """Check the words of a form.
-
-        Raises:
-            UnknownName, BadDeclaration, BadInput: dataset, version name, filter or folder is not usable.
-        """
-        check_where(where, load_dataset(settings, dataset))
-        check_version_name(version)
-        check_address(source, "source")
-        if images:
-            check_address(images, "images")
-        path = declaration_path(settings, dataset)
-        text = path.read_text()
-        return cls(
-            declaration=parse_dataset(dataset, text, str(path)),
-            declaration_text=text,
-            dataset=dataset,
-            source=source,
-            images=images,
-            source_format=source_format,
-            version=version,
-            message=message.strip() or f"Publish {dataset}@{version}",
-            where=where.strip(),
-            licence=licence.strip(),
-        )
-
-    @property
-    def reference(self) -> str:
-        """``dataset@version``."""
-        return f"{self.dataset}@{self.version}"
 
 
 class Publication:

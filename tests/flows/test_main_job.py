@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra import prefect_server
 from infra.processes import living
+from lakegate.lake.client import LakeClient
 from tests.flows.conftest import Person
 from tests.squares import write_squares
 
@@ -309,3 +310,23 @@ def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: 
         assert "square-29" in requests.get(links[0], timeout=30).text
     shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
     assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")
+
+
+def test_branches_of_lakefs_are_merged_published_and_blamed_from_the_command_line(published: Person) -> None:
+    """Runs last: it makes further versions of ``squares``."""
+    client, path = LakeClient(published.settings), "annotations/square-3.json"
+    for branch, key, value in (("shift-a", "label", "bright"), ("shift-b", "bbox", [1, 1, 28, 28])):
+        content = json.loads(client.read("squares", "v2", path))
+        content["annotations"][1][key] = value
+        client.create_branch("squares", branch, "v2")
+        client.upload("squares", branch, path, json.dumps(content).encode())
+        client.commit("squares", branch, f"edit {branch}", {})
+    assert published.gets("data", "publish", "squares", "--ref", "shift-a", "--version", "v3")["version"] == "v3"
+    refused = published.types("data", "merge", "squares", "shift-b", "--version", "v4")
+    assert refused.code == 1 and "square-3: object" in refused.err and "--resolve SAMPLE=ours" in refused.err
+    words = ("data", "merge", "squares", "shift-b", "--resolve", "square-3=theirs", "--version", "v4")
+    assert published.gets(*words)["version"] == "v4"
+    changes = {(row["change"], row["version"], row["by"]) for row in published.gets("data", "blame", "squares", "square-3")}
+    assert ("reclassified", "v4", "ada") in changes and len(changes) == 2
+    neither = published.types("data", "publish", "squares", "--version", "v5")
+    assert neither.code == 2 and "--source" in neither.err and "--ref" in neither.err
