@@ -9,19 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lakegate.formats.reading import SizePx
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Polygon, Rle
 from lakegate.samples import Box
 
 ELLIPSE_POINTS = 64  # the polygon inside covers 99.8 % of the ellipse's area
 MAX_FRAME = 2**31 - 1
-
-
-class UnreadableShape(ValueError):
-    """One shape breaks its format; ``rule`` names how."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
 
 
 def finite(value: Any, what: str, rule: str = "shape_is_readable") -> float:
