@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Format = Literal[
     "voc", "coco", "yolo", "cvat", "labelme", "label-studio", "datumaro", "image-folders", "instance-masks", "semantic-masks"
-]  # fmt: skip
+]
 SourceFormat = Literal["auto", Format]
 
 
@@ -44,11 +44,10 @@ FORMATS: dict[str, KnownFormat] = {
             "coco", "COCO (*.json with images and annotations)", "coco:read_coco", "coco:is_coco", ".json",
             "coco_staging:stage_coco", "coco_instances",
         ),
-        KnownFormat("cvat", "CVAT for images or for video (*.xml)", "cvat:read_cvat", "cvat:is_cvat", ".xml"),
-        KnownFormat("labelme", "LabelMe (one *.json per image)", "labelme:read_labelme", "labelme:is_labelme", ".json"),
+        KnownFormat("cvat", "CVAT for images and for video 1.1 (*.xml)", "cvat:read_cvat", "cvat_xml:is_cvat", ".xml"),
+        KnownFormat("labelme", "LabelMe (*.json, one per image)", "labelme:read_labelme", "labelme:is_labelme", ".json"),
         KnownFormat(
-            "label-studio", "Label Studio (*.json with tasks)", "label_studio:read_label_studio",
-            "label_studio:is_label_studio", ".json",
+            "label-studio", "Label Studio (*.json)", "label_studio:read_label_studio", "label_studio:is_label_studio", ".json"
         ),
         KnownFormat(
             "datumaro", "Datumaro (annotations/*.json)", "datumaro_json:read_datumaro", "datumaro_json:is_datumaro", ".json"
