@@ -32,7 +32,7 @@ OBJECTS = 10
 LABELS = ("car", "truck", "bus", "person")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--remote-debugging-port=0", "--disable-background-networking", "--disable-component-update", "--remote-allow-origins=*",
+    "--disable-background-networking", "--disable-component-update", "--remote-allow-origins=*", "--remote-debugging-port=0",
 )  # fmt: skip
 DRAWN = """new Promise(done => {
   const paint = () => requestAnimationFrame(() => requestAnimationFrame(() => done(
@@ -96,12 +96,12 @@ def _local(path: Path) -> LocalImage:
 
 
 def _write_photo(path: Path, random: Any) -> Path:
-    """Write 320 × 240 px of coarse colours and noise: the thumbnail is about as large as that of a photograph."""
+    """Write 160 × 120 px of coarse colours and noise: the thumbnail is at least as large as that of a photograph."""
     import numpy as np
     import simplejpeg
 
-    coarse_HWC = np.kron(random.integers(0, 255, (12, 16, 3)), np.ones((20, 20, 1), np.int64))
-    noisy_HWC = (coarse_HWC + random.integers(-25, 25, coarse_HWC.shape)).clip(0, 255).astype(np.uint8)
+    coarse_HWC = random.integers(20, 230, (12, 16, 3), dtype=np.int16).repeat(10, axis=0).repeat(10, axis=1)
+    noisy_HWC = (coarse_HWC + random.integers(-20, 20, coarse_HWC.shape, dtype=np.int16)).astype(np.uint8)
     path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(noisy_HWC), quality=85))
     return path
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +117,46 @@ def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> N
     assert difference["samples"] == {"added": 7, "removed": 0, "relabelled": 2, "reimaged": 0}
     got = published.gets("data", "get", "squares", "v2", "--into", str(published.folder / "got"))
     assert got["files"] == 61 and (published.folder / "got" / "images" / "square-7.jpg").is_file()
+
+
+def test_what_changed_is_a_page_that_the_publishing_run_and_a_run_of_its_own_link_to(published: Person) -> None:
+    import requests
+
+    api = published.settings.prefect_api_url
+    reports = json.loads((published.home / "stack.json").read_text())["reports_url"]
+    address = f"{reports}/squares/diff-v1-v2.html"
+    page = requests.get(address, timeout=30)
+    assert page.status_code == 200 and "9 samples differ" in page.text
+
+    with _asked_by(published) as client:
+        deployment = client.read_deployment_by_name("diff-dataset/cpu")
+        parameters = {"dataset": "squares", "old": "v2", "new": "v1"}
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        _wait_for(client, run.id)
+    links, texts = (_artifacts(api, key) for key in ("diff-squares", "diff-squares-summary"))
+    assert [f"]({address})" in link for link in links] == [True, False]
+    assert "/squares/diff-v2-v1.html)" in links[1]
+    assert "| number | 7 | 0 | 2 | 0 |" in texts[0] and "| number | 0 | 7 | 2 | 0 |" in texts[1]
+
+    told = published.types("data", "diff", "squares", "v1", "v2", "--html")
+    assert told.code == 0 and f"page: {address}" in told.out and "samples: 7 added" in told.out
+
+
+def _wait_for(client: SyncPrefectClient, run_id: UUID) -> None:
+    until = time.monotonic() + 120
+    while not (state := client.read_flow_run(run_id).state) or not state.is_final():
+        assert time.monotonic() < until, state
+        time.sleep(0.5)
+    assert state.is_completed(), state.message
+
+
+def _artifacts(api: str, key: str) -> list[str]:
+    """Return the content of the artifacts with a key, oldest first."""
+    import requests
+
+    body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+    found = requests.post(f"{api}/artifacts/filter", json=body, timeout=30).json()
+    return [str(item["data"]) for item in reversed(found)]
 
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
