@@ -192,6 +192,16 @@ def diff(
         typer.echo(f"page: {shown.page.url}", err=as_json)
 
 
+@app.command("suggest")
+def suggest(
+    dataset: str, ref: Annotated[str, typer.Argument(help="Tag, branch or commit; else the newest version.")] = ""
+) -> None:
+    """Propose [quality] limits from a version: TOML with the reason of each line, to paste into dataset.toml."""
+    from lakegate.lifecycle.suggested_limits import suggest_limits
+
+    print(suggest_limits(Settings.load(), dataset, ref), end="")
+
+
 @app.command("get")
 def get(
     dataset: str,

@@ -16,12 +16,13 @@ from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import pin
 from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
-from lakegate.lifecycle.earlier_tests import collect_earlier_tests
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests, collect_parent
 from lakegate.lifecycle.publication_request import PublicationRequest as PublicationRequest
 from lakegate.lifecycle.sources import OpenedSource, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
 from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.parent import ParentVersion
 from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
@@ -43,6 +44,7 @@ class Publication:
         self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
         self._earlier: EarlierTestImages | None = None
+        self._parent: ParentVersion | None = None
         self._screening: Screening | None = None
         self._branch = ""
         self._commit = ""
@@ -69,9 +71,14 @@ class Publication:
     def screen(self) -> None:
         """Find bad samples, also by what earlier versions tested on; raises ``ValidationFailed`` where they are refused."""
         imported = _done(self._imported, "read_export")
-        self._earlier = self._collect_earlier()
+        self._collect_earlier()
         screening = screen(
-            imported.samples, self.request.declaration, imported.problems, self._settings, earlier_test=self._earlier
+            imported.samples,
+            self.request.declaration,
+            imported.problems,
+            self._settings,
+            earlier_test=self._earlier,
+            parent=self._parent,
         )
         for problem in screening.quarantined:
             self._say(f"quarantined: {problem.file}: {problem.reason}")
@@ -108,7 +115,8 @@ class Publication:
             local.declaration,
             problems,
             self._settings,
-            earlier_test=self._earlier or self._collect_earlier(),
+            earlier_test=_done(self._earlier, "screen"),
+            parent=self._parent,
             known_sha256={name: image.sha256 for name, image in local.images.items()},
         )
         self._local = local
@@ -152,8 +160,9 @@ class Publication:
                 self._say(f"merged into main: commit {merged[:12]}")
                 return
             self._say("main moved meanwhile; it was merged into the branch, which is audited again")
-            self._earlier = None  # who moved it may have made a version
+            self._collect_earlier()  # who moved it may have made a version
             self._commit = merged.commit
+            self._collect_earlier()
             self.audit()
             self.attest()
         raise LakeError(
@@ -192,8 +201,9 @@ class Publication:
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
 
-    def _collect_earlier(self) -> EarlierTestImages:
-        return collect_earlier_tests(self._client, self._settings, self.request.dataset, self.request.version)
+    def _collect_earlier(self) -> None:
+        asked = (self._client, self._settings, self.request.dataset, self.request.version)
+        self._earlier, self._parent = collect_earlier_tests(*asked), collect_parent(*asked)
 
     @property
     def _remedy(self) -> str:
