@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lakegate.formats.reading import Reading
     from lakegate.formats.staging import Stage
 
-Format = Literal["voc", "coco", "yolo", "datumaro", "image-folders", "instance-masks", "semantic-masks"]
+Format = Literal["voc", "coco", "yolo", "cvat", "datumaro", "image-folders", "instance-masks", "semantic-masks"]
 SourceFormat = Literal["auto", Format]
 
 
@@ -42,6 +42,7 @@ FORMATS: dict[str, KnownFormat] = {
             "coco", "COCO (*.json with images and annotations)", "coco:read_coco", "coco:is_coco", ".json",
             "coco_staging:stage_coco", "coco_instances",
         ),
+        KnownFormat("cvat", "CVAT for images and for video 1.1 (*.xml)", "cvat:read_cvat", "cvat_xml:is_cvat", ".xml"),
         KnownFormat(
             "datumaro", "Datumaro (annotations/*.json)", "datumaro_json:read_datumaro", "datumaro_json:is_datumaro", ".json"
         ),

@@ -127,7 +127,7 @@ class DatasetMerge:
         images = {name: image.path for name, image in content.local.images.items()}
         self._result = validate(content.local.samples, images, declaration, content.problems, self._settings)
         self._say(f"the merged result: {self._result.sentence}")
-        reasons = [f"{item.file}: {item.reason}" for item in self._result.problems[:10]]
+        reasons = [f"sample {item.sample_id}: {item.reason}" for item in self._result.problems[:10]]
         for reason in reasons:
             self._say(reason)
         if self._result.outcome is not Outcome.PASS and self.request.into == MAIN:

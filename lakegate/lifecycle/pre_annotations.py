@@ -93,7 +93,7 @@ def add_predictions(
     result, n_added, n_known = [], 0, 0
     for item in items:
         objects = found[item.sample.id].at_least(score).named(onnx.labels)
-        new = _not_labelled(objects, item.sample.annotations)
+        new = not_labelled(objects, item.sample.annotations)
         n_added, n_known = n_added + len(new), n_known + len(objects) - len(new)
         added = (*item.sample.annotations, *map(_annotation, new))
         result.append(replace(item, sample=replace(item.sample, annotations=added)))
@@ -104,7 +104,8 @@ def add_predictions(
     return result
 
 
-def _not_labelled(objects: Sequence[FoundObject], annotations: Sequence[Annotation]) -> list[FoundObject]:
+def not_labelled(objects: Sequence[FoundObject], annotations: Sequence[Annotation]) -> list[FoundObject]:
+    """Return the found objects that overlap no labelled box of their own label at an IoU of 0.5 or more."""
     left = []
     for found in objects:
         same = [item.box_xyxy_px for item in annotations if item.label == found.label and item.bbox_xywh_px is not None]

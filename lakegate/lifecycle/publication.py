@@ -175,7 +175,7 @@ class Publication:
         self._local = local
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
-            reasons = "; ".join(f"{item.file}: {item.reason}" for item in self._audited.problems[:10])
+            reasons = "; ".join(f"{self._place_of(item)}: {item.reason}" for item in self._audited.problems[:10])
             raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons} {self._remedy}")
 
     def attest(self) -> None:
@@ -188,7 +188,7 @@ class Publication:
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
         thumbnails = Thumbnails.cached(self._settings)
-        notes = _done(self._imported, "read_export").notes
+        notes = self._notes
         self._page_html = render_validation_html(audited, screening.quarantined, images, *facts, thumbnails, notes)
         publish.attest(
             self._client,
@@ -259,6 +259,14 @@ class Publication:
     @property
     def _remedy(self) -> str:
         return "Main was not touched; repair the export and publish again"
+
+    @property
+    def _notes(self) -> Sequence[str]:
+        return _done(self._imported, "read_export").notes
+
+    def _place_of(self, problem: SampleProblem) -> str:
+        """Say where a person finds what is wrong."""
+        return problem.file
 
     def _open(self, pinned: DatasetVersion) -> tuple[LocalVersion, Sequence[SampleProblem]]:
         """Open what was committed, with what is wrong about its files."""

@@ -220,3 +220,28 @@ def test_an_export_goes_into_a_new_folder_or_nowhere(tmp_path):
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["picture.png"]
     with pytest.raises(BadInput, match="did you mean 'coco'"):
         check_export_format("cocoo")
+
+
+def real(folder: Path, images: Path, labels: Sequence[str], into: Path, known: ExportFormat) -> tuple[int, int]:
+    """Import real Pascal VOC files, export them, import that; returns the numbers of samples and objects that came back."""
+    declaration = declare(labels=list(labels))
+    read = import_export(folder, images, declaration)
+    items = [ExportItem(item.sample, item.image, item.suffix) for item in read.samples]
+    write_export(known, ExportSet("real@v1", "detection", declaration.labels, items), into)
+    came = import_export(into, None, declaration)
+    assert came.problems == []
+    assert [canonical(item.sample) for item in came.samples] == [canonical(item.sample) for item in read.samples]
+    return len(came.samples), sum(len(item.sample.annotations) for item in came.samples)
+
+
+def test_real_blood_cells_come_back_from_coco(samples_dir, tmp_path):
+    folder = samples_dir / "bccd"
+    came = real(folder / "v3_shenggan_2019_voc", folder / "images", ["RBC", "WBC", "Platelets"], tmp_path / "out", "coco")
+    assert came == (292, 3749)
+
+
+def test_real_helmets_come_back_from_yolo_and_from_cvat(samples_dir, tmp_path):
+    folder, labels = samples_dir / "hardhat", ["helmet", "head", "person"]
+    for known in ("yolo", "cvat"):
+        came = real(folder / "v1_kaggle_voc", folder / "images", labels, tmp_path / known, known)
+        assert came == (341, 1586)

@@ -165,9 +165,9 @@ def test_frames_that_were_killed_while_they_were_sent_are_whole_after_a_rerun(wo
 
 
 def test_predictions_of_a_run_are_pre_annotations_of_frames(workshop: Workshop) -> None:
-    workshop.publish(write_squares(workshop.folder / "one", range(10)), "v1")
+    workshop.publish(write_squares(workshop.folder / "one", range(16)), "v1")
     model = f"finder-{workshop.dataset[-8:]}"
-    declare_model(workshop.checkout, model, [workshop.dataset], epochs=1)
+    declare_model(workshop.checkout, model, [workshop.dataset], epochs=4)
     toml = workshop.checkout / "models" / model / "model.toml"
     toml.write_text(f"{toml.read_text()}[operating]\nscore_threshold = 0.05\n")
     plan = training_run.plan_run(workshop.client, workshop.settings, model, [])

@@ -1,14 +1,6 @@
-"""What a reader raises where one annotation breaks its format, and how values of a JSON file are judged."""
+"""How values of a JSON file are judged and spelled."""
 
 FARTHEST_PX = 1e9
-
-
-class UnreadableShape(ValueError):
-    """One annotation breaks the format; ``rule`` names how."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
 
 
 def is_number(value: object) -> bool:
