@@ -89,6 +89,6 @@ def version_before(client: LakeClient, dataset: str, tag: str) -> str | None:
 
 def _brightness(settings: Settings, sides: tuple[LocalVersion, LocalVersion]) -> dict[str, float]:
     """Return what this machine measured before, by SHA-256."""
-    cache = MetricsCache(settings.cache_dir / "metrics")
-    known = cache.load(image.sha256 for side in sides for image in side.images.values())
-    return {digest: metrics.brightness for digest, metrics in known.items()}
+    digests = {image.sha256 for side in sides for image in side.images.values()}
+    known = MetricsCache(settings.cache_dir / "metrics").load(digests)
+    return {digest: found.brightness for digest, found in known.items()}

@@ -5,12 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+import requests
+from prefect.client.orchestration import SyncPrefectClient
 
 from lakegate.registry import one_time_codes
 from lakegate.settings import Settings
@@ -89,6 +93,22 @@ class Person:
         """Return what the authenticator app of ``name`` shows, who is enrolled this moment: no test waits for the next code."""
         one_time_codes.enrol(self.settings, name, replace=True)
         return one_time_codes.next_code(self.settings, name)
+
+
+def wait_for(client: SyncPrefectClient, run_id: UUID) -> None:
+    """Wait until a flow run ends, which it must do well."""
+    until = time.monotonic() + TIMEOUT_S
+    while not (state := client.read_flow_run(run_id).state) or not state.is_final():
+        assert time.monotonic() < until, state
+        time.sleep(0.5)
+    assert state.is_completed(), state.message
+
+
+def artifacts_of(api: str, key: str) -> list[str]:
+    """Return the content of the artifacts with a key, oldest first."""
+    body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+    found = requests.post(f"{api}/artifacts/filter", json=body, timeout=30).json()
+    return [str(item["data"]) for item in reversed(found)]
 
 
 def link_code(checkout: Path, *more: str) -> None:

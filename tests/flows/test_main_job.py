@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from infra import prefect_server
 from infra.processes import living
 from lakegate.lake.client import LakeClient
-from tests.flows.conftest import Person
+from tests.flows.conftest import Person, artifacts_of, wait_for
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -133,31 +132,14 @@ def test_what_changed_is_a_page_that_the_publishing_run_and_a_run_of_its_own_lin
         deployment = client.read_deployment_by_name("diff-dataset/cpu")
         parameters = {"dataset": "squares", "old": "v2", "new": "v1"}
         run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
-        _wait_for(client, run.id)
-    links, texts = (_artifacts(api, key) for key in ("diff-squares", "diff-squares-summary"))
+        wait_for(client, run.id)
+    links, texts = (artifacts_of(api, key) for key in ("diff-squares", "diff-squares-summary"))
     assert [f"]({address})" in link for link in links] == [True, False]
     assert "/squares/diff-v2-v1.html)" in links[1]
     assert "| number | 7 | 0 | 2 | 0 |" in texts[0] and "| number | 0 | 7 | 2 | 0 |" in texts[1]
 
     told = published.types("data", "diff", "squares", "v1", "v2", "--html")
     assert told.code == 0 and f"page: {address}" in told.out and "samples: 7 added" in told.out
-
-
-def _wait_for(client: SyncPrefectClient, run_id: UUID) -> None:
-    until = time.monotonic() + 120
-    while not (state := client.read_flow_run(run_id).state) or not state.is_final():
-        assert time.monotonic() < until, state
-        time.sleep(0.5)
-    assert state.is_completed(), state.message
-
-
-def _artifacts(api: str, key: str) -> list[str]:
-    """Return the content of the artifacts with a key, oldest first."""
-    import requests
-
-    body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
-    found = requests.post(f"{api}/artifacts/filter", json=body, timeout=30).json()
-    return [str(item["data"]) for item in reversed(found)]
 
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
@@ -279,7 +261,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
 
     found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
     deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
-    assert len(deployments) == 10
+    assert len(deployments) == 12
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():
