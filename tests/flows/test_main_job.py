@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra import prefect_server
 from infra.processes import living
-from tests.flows.conftest import Person
+from tests.flows.conftest import REPOSITORY, Person
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -253,3 +255,27 @@ def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: 
         assert "square-29" in requests.get(links[0], timeout=30).text
     shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
     assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")
+
+
+def test_the_researchers_page_does_what_it_says(published: Person) -> None:
+    """Its commands and its Python, as written, but for the names of the dataset and of the slice."""
+    text = (REPOSITORY / "docs" / "for-researchers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(bash|python)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [f"python - <<'END'\n{block}END" if kind == "python" else block for kind, block in blocks]
+    make_branch = (
+        "python -c 'from lakegate.settings import Settings; from lakegate.lake.client import LakeClient; "
+        'LakeClient(Settings.load()).create_branch("squares", "my-corrections", "main")\'\n'
+    )
+    script = make_branch + "\n".join(lines).replace("digits", "squares").replace("crowded", "first").replace('"six"', '"dark"')
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=published.checkout,
+        env=published.environment(PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "squares@v1: 0 of 23 samples" in done.stdout and "61 files in my-squares" in done.stdout
+    assert "squares@v3 is published: 30 samples" in done.stdout and "uint8 square-0" in done.stdout
