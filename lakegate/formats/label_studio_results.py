@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lakegate.formats.json_values import is_number
 from lakegate.formats.label_studio_brush import alpha_of_rle
 from lakegate.formats.reading import SizePx, SourceObject
 from lakegate.formats.shapes import finite, polygon_of_ellipse, polygon_of_points, rle_of_crop, turned
-from lakegate.formats.unreadable import UnreadableShape, is_number
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint, Polygon
 from lakegate.masks import box_of_points, box_of_rle
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lakegate.formats.json_values import is_number
 from lakegate.formats.reading import SizePx
-from lakegate.formats.unreadable import UnreadableShape, is_number
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Polygon, Rle
 from lakegate.samples import Box
 
