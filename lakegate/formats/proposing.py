@@ -52,7 +52,7 @@ def propose_dataset_toml(source: Path, images: Path | None, source_format: str =
         *_policy(reading),
         *_split_table(reading.records, task),
         *_quality_table(export, reading.records),
-        *_slice_hint(reading.records),
+        *_slice_hint(reading.records, task),
     ]
     return "\n".join(lines) + "\n"
 
@@ -138,6 +138,8 @@ def _split_table(records: Sequence[SourceRecord], task: Task) -> list[str]:
         if task == "classification" and pattern == FOLDER_PATTERN:
             continue  # folders are classes there
         groups = _groups(pattern, [record.sample_id for record in records])
+        if task == "classification" and groups and _groups_are_classes(pattern, records):
+            continue  # a class would stand whole on one side
         if groups >= FEWEST_GROUPS:
             return [*lines, f"group = '{pattern}' # {groups} groups, by the {meaning}: near-copies stay on one side"]
         if groups > 1:
@@ -150,6 +152,16 @@ def _groups(pattern: str, sample_ids: Sequence[str]) -> int:
     found = [match.group(1) for match in (re.search(pattern, sample_id) for sample_id in sample_ids) if match]
     groups = len(set(found))
     return groups if len(found) >= 0.9 * len(sample_ids) and groups <= 0.7 * len(found) else 0
+
+
+def _groups_are_classes(pattern: str, records: Sequence[SourceRecord]) -> bool:
+    """Tell whether some class has so few groups that a draw would leave it out of a split."""
+    groups_of: dict[str, set[str]] = {}
+    for record in records:
+        match = re.search(pattern, record.sample_id)
+        for item in record.objects:
+            groups_of.setdefault(item.label, set()).add(match.group(1) if match else record.sample_id)
+    return any(len(groups) < FEWEST_GROUPS for groups in groups_of.values())
 
 
 def _quality_table(export: ExportFiles, records: Sequence[SourceRecord]) -> list[str]:
@@ -189,7 +201,16 @@ def _widened(values: Sequence[float], highest: int, least_margin: int) -> tuple[
     return max(0, int(min(values) - margin)), min(highest, int(max(values) + margin) + 1)
 
 
-def _slice_hint(records: Sequence[SourceRecord]) -> list[str]:
+def _slice_hint(records: Sequence[SourceRecord], task: Task) -> list[str]:
+    if task == "classification":
+        label = next(item.label for record in records for item in record.objects)
+        where = _quoted(f"{_quoted(label)} in labels")
+        return [
+            "",
+            "# A slice is judged on its own in the regression matrix; this one would hold the images of one class:",
+            "# [slices.one-class]",
+            f"# where = {where}",
+        ]
     numbers = sorted(len(record.objects) for record in records)
     many = numbers[int(0.8 * (len(numbers) - 1))]
     return [

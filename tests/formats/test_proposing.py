@@ -125,3 +125,14 @@ def test_folders_that_are_classes_are_not_proposed_as_groups(tmp_path):
         for number in range(3):
             write_image(tmp_path / str(label) / f"{label}-{number}.jpg", (40, 40))
     assert "by the folder" not in propose_dataset_toml(tmp_path, None)
+
+
+def test_classes_are_not_taken_for_groups_of_near_copies(samples_dir):
+    """Their images are numbered by class: a draw by that would leave whole classes out of a split."""
+    for source in ("grocery/dataset/train", "sign_digits/Dataset"):
+        text = propose_dataset_toml(samples_dir / source, None)
+        declaration = parse_dataset("abc", text)
+        assert declaration.split.group == "name"
+        assert "in labels" in text and "objects >=" not in text
+        found = import_export(samples_dir / source, None, declaration).samples
+        assert {item.sample.annotations[0].label for item in found if item.sample.split == "test"} == set(declaration.labels)
