@@ -9,6 +9,8 @@ from lakegate_cli import (
     approver_commands,
     data_commands,
     demo_commands,
+    exchange_commands,
+    merge_commands,
     model_commands,
     show_commands,
     stack_commands,
@@ -29,6 +31,10 @@ app.add_typer(data_commands.app, name="data", help="Dataset versions: publish, l
 app.add_typer(model_commands.app, name="model", help="Models: train, compare, release, approve, roll back.")
 app.add_typer(approver_commands.app, name="approver", help="Who may prove by one-time codes who they are: add, remove, list.")
 data_commands.app.command("show")(show_commands.show)
+data_commands.app.command("export")(exchange_commands.export)
+data_commands.app.command("frames")(exchange_commands.frames)
+data_commands.app.command("merge")(merge_commands.merge)
+data_commands.app.command("blame")(merge_commands.blame)
 model_commands.app.command("watch")(watch_commands.watch)
 app.command("predict")(model_commands.predict)
 

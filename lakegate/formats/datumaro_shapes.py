@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lakegate.formats.json_values import is_number, word_of
 from lakegate.formats.reading import SizePx, SourceObject
-from lakegate.formats.run_lengths import rle_of_text
-from lakegate.formats.unreadable import UnreadableShape, is_number, word_of
+from lakegate.formats.run_lengths import rle_of_coco
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint
 from lakegate.masks import box_of_points, box_of_rle
 
@@ -119,12 +120,12 @@ def _with_shape(base: SourceObject, kind: str, shape: Json, categories: Categori
 
 def _with_mask(base: SourceObject, rle: Any, size_px: SizePx) -> SourceObject:
     try:
-        height, width = (int(side) for side in rle["size"])
-        read = rle_of_text(rle["counts"], height, width)
-    except (ValueError, TypeError, KeyError) as error:
+        read = rle_of_coco(rle if isinstance(rle, dict) else {})
+    except ValueError as error:
         raise UnreadableShape("mask_is_readable", f"a mask of '{base.label}': {error}") from error
-    if (width, height) != size_px:
-        words = f"a mask of '{base.label}' is of {width} × {height} px, the image has {size_px[0]} × {size_px[1]} px"
+    if (read.width_px, read.height_px) != size_px:
+        size = f"{read.width_px} × {read.height_px} px"
+        words = f"a mask of '{base.label}' is of {size}, the image has {size_px[0]} × {size_px[1]} px"
         raise UnreadableShape("mask_fits_image", words)
     return replace(base, bbox_xywh_px=box_of_rle(read), rle=read)
 

@@ -13,7 +13,8 @@ from lakegate.formats.export_files import ExportFiles
 from lakegate.formats.importing import read_export
 from lakegate.formats.reading import Reading, SourceObject, SourceRecord
 from lakegate.formats.registry import Format
-from lakegate.quality.images import ImageMetrics, measure_many
+from lakegate.quality.image_metrics import ImageMetrics
+from lakegate.quality.images import measure_many
 from lakegate.quality.rules import BOX_TOLERANCE_PX
 
 MEASURED_AT_MOST = 2000

@@ -44,7 +44,7 @@ def import_through_datumaro(
     Returns:
         By the record's number: its objects in the file's order; and the first error that Datumaro reported.
     """
-    _load_datumaro()
+    load_datumaro()
     from datumaro import AnnotationType, Bbox, Dataset
     from datumaro.components.contexts.importer import ImportErrorPolicy
 
@@ -70,7 +70,7 @@ def import_through_datumaro(
     return imported, errors
 
 
-def _load_datumaro() -> None:
+def load_datumaro() -> None:
     """Import Datumaro and put pandas back: 1.13 replaces it in ``sys.modules`` by a bare copy without its submodules."""
     pandas = import_module("pandas")
     import_module("datumaro")

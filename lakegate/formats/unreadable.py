@@ -1,6 +1,4 @@
-"""What a reader raises where one annotation breaks its format, and how values of a JSON file are judged."""
-
-FARTHEST_PX = 1e9
+"""What a reader raises where one annotation breaks its format."""
 
 
 class UnreadableShape(ValueError):
@@ -9,17 +7,3 @@ class UnreadableShape(ValueError):
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(reason)
         self.rule = rule
-
-
-def is_number(value: object) -> bool:
-    """Return True for a number that can be a place in an image; not for nan, infinity and truth values."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -FARTHEST_PX < value < FARTHEST_PX
-
-
-def word_of(value: object) -> str:
-    """Return an attribute's value as a word; truth values as JSON writes them.
-
-    >>> word_of(True), word_of(3), word_of("x")
-    ('true', '3', 'x')
-    """
-    return str(value).lower() if isinstance(value, bool) else str(value)

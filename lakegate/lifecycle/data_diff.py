@@ -11,7 +11,7 @@ from lakegate.lake.local_version import LocalVersion
 from lakegate.lake.versions import list_versions
 from lakegate.lifecycle.diff_words import diff_markdown
 from lakegate.pages import Page, page_of, save_page
-from lakegate.quality.images import MetricsCache
+from lakegate.quality.metrics_cache import MetricsCache
 from lakegate.reports.diff_cards import chosen_samples, make_cards, samples_to_fetch
 from lakegate.reports.diff_page import DiffHeading, compared_distributions, render_diff_html
 from lakegate.settings import Settings
@@ -89,6 +89,6 @@ def version_before(client: LakeClient, dataset: str, tag: str) -> str | None:
 
 def _brightness(settings: Settings, sides: tuple[LocalVersion, LocalVersion]) -> dict[str, float]:
     """Return what this machine measured before, by SHA-256."""
-    cache = MetricsCache(settings.cache_dir / "metrics")
     digests = {image.sha256 for side in sides for image in side.images.values()}
-    return {digest: found.brightness for digest in digests if (found := cache.load(digest)) is not None}
+    known = MetricsCache(settings.cache_dir / "metrics").load(digests)
+    return {digest: found.brightness for digest, found in known.items()}

@@ -14,9 +14,10 @@ from lakegate.lake.object_merge import Side
 from lakegate.lake.objects import MAIN
 from lakegate.lake.ref_branch import PinnedRef, pin_ref
 from lakegate.lake.versions import pin
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests
 from lakegate.lifecycle.merge_plan import MergePlan, ThreeStates, plan_merge
 from lakegate.lifecycle.ref_content import read_content
-from lakegate.quality.validation import ValidationResult, validate
+from lakegate.quality.validation import ValidationResult, count_of, validate
 from lakegate.settings import Settings
 
 SHOWN = 20
@@ -53,6 +54,11 @@ class MergeRequest:
             sides[found["name"] or ""] = "ours" if found["side"] == "ours" else "theirs"
         return cls(dataset, source, into, sides)
 
+    def require_main(self) -> None:
+        """Raise ``BadInput`` unless the result may become a version: versions are made on main."""
+        if self.into != MAIN:
+            raise BadInput(f"versions are made of what is merged into main, not into '{self.into}'; leave one of the two out")
+
 
 class DatasetMerge:
     """One merge under way: "ours" is the branch that is merged into, "theirs" the other. A killed step may be run again."""
@@ -69,8 +75,7 @@ class DatasetMerge:
     def branch(self) -> str:
         """The branch on which the merge is made: named by what is merged, so a rerun finds it."""
         ours, theirs = self._pinned
-        made_of = [ours.commit.id, theirs.commit.id, dict(self.request.resolve)]
-        return f"merge-{self.request.source[:40]}-{sha256_bytes(exact_json(made_of))[:12]}"
+        return merge_branch(self.request, ours.commit.id, theirs.commit.id)
 
     def plan(self) -> None:
         """Bring together what both sides did.
@@ -95,7 +100,7 @@ class DatasetMerge:
         if conflicts:
             more = f"\n  and {len(conflicts) - SHOWN} more" if len(conflicts) > SHOWN else ""
             raise PublishConflict(
-                f"{len(conflicts)} changes of '{request.into}' (ours) and '{request.source}' (theirs) do not go together; "
+                f"{count_of(len(conflicts), 'conflict')} between '{request.into}' (ours) and '{request.source}' (theirs); "
                 "nothing was merged:" + "".join(f"\n  {item.sentence}" for item in conflicts[:SHOWN]) + more
                 + "\nedit one side in lakeFS, or say which counts with --resolve SAMPLE=ours or --resolve SAMPLE=theirs"
             )  # fmt: skip
@@ -121,9 +126,11 @@ class DatasetMerge:
         pinned = pin(self._client, f"{self.request.dataset}@{self.commit}")
         content = read_content(self._client, self._settings, pinned, declaration)
         images = {name: image.path for name, image in content.local.images.items()}
-        self._result = validate(content.local.samples, images, declaration, content.problems, self._settings)
+        earlier = collect_earlier_tests(self._client, self._settings, self.request.dataset)
+        samples, problems = content.local.samples, content.problems
+        self._result = validate(samples, images, declaration, problems, self._settings, earlier_test=earlier)
         self._say(f"the merged result: {self._result.sentence}")
-        reasons = [f"{item.file}: {item.reason}" for item in self._result.problems[:10]]
+        reasons = [f"sample {item.sample_id}: {item.reason}" for item in self._result.problems[:10]]
         for reason in reasons:
             self._say(reason)
         if self._result.outcome is not Outcome.PASS and self.request.into == MAIN:
@@ -133,8 +140,13 @@ class DatasetMerge:
                 f"`lakegate data publish {self.request.dataset} --ref {self.branch}`"
             )
 
-    def finish(self) -> str:
-        """Merge the merge branch into a working branch; for ``main`` it stays, to be published. Returns where the result is.
+    @property
+    def reference(self) -> str:
+        """``dataset@branch`` that holds the result: the merge branch where it is for ``main``."""
+        return f"{self.request.dataset}@{self.branch if self.request.into == MAIN else self.request.into}"
+
+    def finish(self) -> None:
+        """Merge the merge branch into a working branch; for ``main`` it stays, to be published.
 
         Raises:
             PublishConflict: the branch moved meanwhile and changed the same; run the merge again.
@@ -142,12 +154,11 @@ class DatasetMerge:
         request = self.request
         if request.into == MAIN:
             self._say(f"make it a version: lakegate data publish {request.dataset} --ref {self.branch} --version NAME")
-            return f"{request.dataset}@{self.branch}"
+            return
         metadata = {"publisher": self._settings.user}
-        words = f"Merge {request.source} into {request.into}"
+        words = f"Merge {self.branch} into {request.into}"
         self.commit = self._client.merge(request.dataset, self.commit, request.into, words, metadata)
         self._say(f"merged into {request.into}: commit {self.commit[:12]}")
-        return f"{request.dataset}@{request.into}"
 
     def summary_markdown(self) -> str:
         """Return what was merged, for the run's page."""
@@ -182,3 +193,9 @@ class DatasetMerge:
         if self._plan is None:
             raise LakeError("the step 'plan' comes first")
         return self._plan
+
+
+def merge_branch(request: MergeRequest, ours: str, theirs: str) -> str:
+    """Return the name of the branch on which two commits are merged."""
+    made_of = [ours, theirs, dict(request.resolve)]
+    return f"merge-{request.source[:40]}-{sha256_bytes(exact_json(made_of))[:12]}"

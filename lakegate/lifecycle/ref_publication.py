@@ -7,6 +7,7 @@ from lakegate.catalog import check_version_name, declaration_path, load_dataset,
 from lakegate.errors import LakeError
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
+from lakegate.lake.objects import ANNOTATIONS, IMAGES
 from lakegate.lake.publish import VersionNote
 from lakegate.lake.ref_branch import (
     PinnedRef,
@@ -75,6 +76,7 @@ class RefPublication(Publication):
 
     def screen(self) -> None:
         """Read what lies there; what cannot be read is judged by the audit, together with everything else."""
+        self._collect_earlier()
         self._content = read_content(self._client, self._settings, self._pinned.version, self.request.declaration)
         for note in self._content.notes:
             self._say(note)
@@ -117,6 +119,14 @@ class RefPublication(Publication):
     @property
     def _remedy(self) -> str:
         return f"No version was made; repair these samples on '{self.request.ref}' in lakeFS, commit, and publish again"
+
+    @property
+    def _notes(self) -> Sequence[str]:
+        return self._read.notes
+
+    def _place_of(self, problem: SampleProblem) -> str:
+        """Name the file in lakeFS: the one that an export once had is not there."""
+        return problem.file if problem.file.startswith((IMAGES, ANNOTATIONS)) else f"sample {problem.sample_id}"
 
     def _note(self) -> VersionNote:
         return VersionNote(self.request.version, self.request.message, self._settings.user, self._source_digest)

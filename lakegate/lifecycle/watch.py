@@ -26,7 +26,7 @@ from lakegate.monitoring.measures import (
 )
 from lakegate.monitoring.report import Picture, WatchFacts, facts_of, render_drift_html
 from lakegate.pages import Page, page_of, save_page
-from lakegate.quality.images import MetricsCache
+from lakegate.quality.metrics_cache import MetricsCache
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import Release
 from lakegate.registry.store import EVIDENCE, REPOSITORY, put_evidence, read_document

@@ -13,7 +13,9 @@ from lakegate.errors import BadImage
 from lakegate.imaging import read_image
 from lakegate.monitoring.embedding import N_FEATURES, embed
 from lakegate.monitoring.frames import SeenObject
-from lakegate.quality.images import ImageMetrics, MetricsCache, measure_many
+from lakegate.quality.image_metrics import ImageMetrics
+from lakegate.quality.images import measure_many
+from lakegate.quality.metrics_cache import MetricsCache
 
 FloatArray = npt.NDArray[np.float64]
 Table = dict[str, FloatArray]

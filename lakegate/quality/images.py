@@ -1,99 +1,36 @@
-"""Measure image files: whole or broken, size, brightness, contrast, entropy, sharpness; each file once, by its SHA-256."""
+"""Measure image files in one pass: whole or broken, size, brightness, contrast, entropy, sharpness, perceptual hash."""
 
-import io
-import json
-import os
-import struct
-import threading
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.canonical import sha256_bytes
 from lakegate.errors import BadImage
+from lakegate.quality.image_header import DECODER_ERRORS, JPEG_START, ImageHeader, read_header
+from lakegate.quality.image_metrics import ImageMetrics, MeasuredImages
+from lakegate.quality.metrics_cache import MetricsCache
 
-METRICS_VERSION = 1  # raise it when a metric's meaning changes: cached values of other versions are not read
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-_EXIF_ORIENTATION = 0x0112
-_KNOWN_STARTS = {
-    b"GIF8": "a GIF; export it as PNG",
-    b"ftyp": "an AVIF, HEIC or video file; export it as PNG or JPEG",
-    b"jP  ": "a JPEG 2000; export it as PNG or JPEG",
-    b"\x89PNG": "a damaged PNG; deliver the image again",
-    b"II*\0": "a damaged TIFF; deliver the image again",
-    b"MM\0*": "a damaged TIFF; deliver the image again",
-    b"<!DOCTYPE": "a web page; download the image itself",
-    b"<!doctype": "a web page; download the image itself",
-    b"<html": "a web page; download the image itself",
-}
-_JPEG_START = b"\xff\xd8\xff"
-# All that Pillow's readers were seen to raise on the damaged files of its own test suite.
-_DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError,
-    struct.error, zlib.error,
-)  # fmt: skip
+_AT_ONCE = 64  # files whose bytes are held in memory; one look into the cache for all of them
+_HASHED_FROM_PX = 128  # the hash is taken from an eighth of the size, of smaller images from half
+_HASH_SIDE_PX = 32
+_HASH_SIDE_BITS = 8
+
+Grey = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class ImageMetrics:
-    """What was measured on one image as stored (EXIF orientation not applied).
+class _File(NamedTuple):
+    """One file on its way: its bytes, or why they could not be read."""
 
-    ``brightness`` and ``contrast`` are mean and standard deviation of the grey values 0..255, ``entropy`` is that of their
-    histogram in bits (0..8), ``blur`` is the variance of the Laplacian (the higher, the sharper), ``aspect`` is width / height.
-    Source of ``blur``: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000.
-    """
-
+    key: str
+    path: Path
     sha256: str
-    format: str
-    width_px: int
-    height_px: int
-    aspect: float
-    brightness: float
-    contrast: float
-    entropy: float
-    blur: float
-    exif_orientation: int
-
-
-@dataclass(frozen=True)
-class MeasuredImages:
-    """Metrics of the whole files and reasons of the broken ones, by the key that the caller gave."""
-
-    metrics: dict[str, ImageMetrics]
-    broken: dict[str, str]
-    n_measured: int  # files that were decoded now, the rest came from the cache
-
-
-@dataclass
-class MetricsCache:
-    """Metrics by image SHA-256 under ``folder``; disposable, written aside and renamed."""
-
-    folder: Path
-    n_hits: int = field(default=0, init=False)
-
-    def path_of(self, sha256: str) -> Path:
-        """Return where the metrics of an image with that SHA-256 are kept."""
-        return self.folder / f"v{METRICS_VERSION}" / sha256[:2] / f"{sha256}.json"
-
-    def load(self, sha256: str) -> ImageMetrics | None:
-        """Return what is cached; a damaged file counts as absent."""
-        try:
-            return ImageMetrics(**json.loads(self.path_of(sha256).read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def store(self, metrics: ImageMetrics) -> None:
-        """Write the metrics so that another process sees all of them or nothing."""
-        path = self.path_of(metrics.sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-        aside.write_bytes(exact_json(asdict(metrics)))
-        aside.replace(path)
+    data: bytes | None  # None: not read yet, its SHA-256 was known
+    reason: str = ""
 
 
 def measure_image(path: Path) -> ImageMetrics:
@@ -110,107 +47,126 @@ def measure_image(path: Path) -> ImageMetrics:
         raise BadImage(f"{path.name}: {error}") from error
 
 
-def measure_bytes(data: bytes) -> ImageMetrics:
+def measure_bytes(data: bytes, sha256: str = "") -> ImageMetrics:
     """Measure the bytes of an image file as :func:`measure_image` does; the error does not know the file's name."""
     import cv2
 
-    from lakegate.imaging import decode_image
-
-    image_format, orientation = _read_header(data)
+    header = read_header(data)
     try:
-        pixels_HWC = decode_image(data)
-    except _DECODER_ERRORS as error:
+        grey_HW = _grey_at_half_size(data, header)
+    except DECODER_ERRORS as error:
         raise BadImage(f"not a whole image ({error}); deliver the image again") from error
-    height_px, width_px = pixels_HWC.shape[:2]
-    grey_HW = cv2.cvtColor(pixels_HWC, cv2.COLOR_RGB2GRAY)
-    brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey_HW))
-    blur = float(cv2.meanStdDev(cv2.Laplacian(grey_HW, cv2.CV_16S))[1][0, 0] ** 2)
+    brightness, contrast, entropy = _spread(np.asarray(cv2.calcHist([grey_HW], [0], None, [256], [0, 256]), np.float64).ravel())
     return ImageMetrics(
-        sha256=sha256_bytes(data),
-        format=image_format,
-        width_px=width_px,
-        height_px=height_px,
-        aspect=width_px / height_px,
+        sha256=sha256 or sha256_bytes(data),
+        format=header.format,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        aspect=header.width_px / header.height_px,
         brightness=brightness,
         contrast=contrast,
-        entropy=_entropy_bits(grey_HW),
-        blur=blur,
-        exif_orientation=orientation,
+        entropy=entropy,
+        blur=float(cv2.meanStdDev(cv2.Laplacian(grey_HW, cv2.CV_16S))[1][0, 0] ** 2),
+        exif_orientation=header.exif_orientation,
+        phash=perceptual_hash(grey_HW),
     )
 
 
-def measure_many(images: Iterable[tuple[str, Path]], threads: int, cache: MetricsCache | None = None) -> MeasuredImages:
+def perceptual_hash(grey_HW: Grey) -> str:
+    """Return 64 bits as 16 hexadecimal digits: which of the 64 lowest frequencies are above their median.
+
+    The picture is made 32 x 32 px first, so size, small changes of brightness and JPEG quality hardly count.
+    Source: Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010 (the DCT hash).
+    """
+    import cv2
+
+    if min(grey_HW.shape) >= _HASHED_FROM_PX:
+        grey_HW = np.asarray(cv2.resize(grey_HW, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
+    small = cv2.resize(grey_HW, (_HASH_SIDE_PX, _HASH_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    lowest_64 = np.asarray(cv2.dct(small))[:_HASH_SIDE_BITS, :_HASH_SIDE_BITS].ravel()
+    return np.packbits(lowest_64 > np.median(lowest_64[1:])).tobytes().hex()
+
+
+def measure_many(
+    images: Iterable[tuple[str, Path]],
+    threads: int,
+    cache: MetricsCache | None = None,
+    known_sha256: Mapping[str, str] | None = None,
+) -> MeasuredImages:
     """Measure files in parallel; a file whose bytes are in the cache is not decoded again.
 
     Args:
         images: pairs of a key (the sample's id) and the file.
         threads: decoders release the interpreter lock, so threads are enough.
+        known_sha256: by key, of files whose bytes were verified; those that are in the cache are not even read.
     """
-    pairs = list(images)
+    result = MeasuredImages({}, {}, 0)
+    n_measured = 0
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        results = list(pool.map(lambda pair: _measure_or_reason(pair[1], cache), pairs))
-    metrics = {key: found for (key, _), (found, _, _) in zip(pairs, results, strict=True) if found is not None}
-    broken = {key: reason for (key, _), (_, reason, _) in zip(pairs, results, strict=True) if reason}
-    return MeasuredImages(metrics, broken, n_measured=sum(decoded for _, _, decoded in results))
+        for part in _parts(images):
+            files = list(pool.map(lambda pair: _open(pair[0], pair[1], known_sha256 or {}), part))
+            known = cache.load(file.sha256 for file in files if file.sha256) if cache else {}
+            fresh = [file for file in files if not file.reason and file.sha256 not in known]
+            found = dict(zip((file.key for file in fresh), pool.map(_measure_or_reason, fresh), strict=True))
+            for file in files:
+                measured = known.get(file.sha256) or found.get(file.key) or file.reason
+                if isinstance(measured, str):
+                    result.broken[file.key] = measured
+                else:
+                    result.metrics[file.key] = measured
+            if cache:
+                cache.store(item for item in found.values() if isinstance(item, ImageMetrics))
+            n_measured += len(fresh)
+    return MeasuredImages(result.metrics, result.broken, n_measured)
 
 
-def _measure_or_reason(path: Path, cache: MetricsCache | None) -> tuple[ImageMetrics | None, str, bool]:
-    """Return (metrics or None, reason where broken, True where the file was decoded now)."""
+def _parts(images: Iterable[tuple[str, Path]]) -> Iterator[list[tuple[str, Path]]]:
+    pairs = iter(images)
+    while part := list(islice(pairs, _AT_ONCE)):
+        yield part
+
+
+def _open(key: str, path: Path, known_sha256: Mapping[str, str]) -> _File:
+    if key in known_sha256:
+        return _File(key, path, known_sha256[key], None)
     try:
         data = path.read_bytes()
     except OSError as error:
-        return None, f"the file cannot be read: {error.strerror or error}", False
-    found = cache.load(sha256_bytes(data)) if cache else None
-    if found:
-        return found, "", False
+        return _File(key, path, "", None, f"the file cannot be read: {error.strerror or error}")
+    return _File(key, path, sha256_bytes(data), data)
+
+
+def _measure_or_reason(file: _File) -> ImageMetrics | str:
     try:
-        found = measure_bytes(data)
+        return measure_bytes(file.path.read_bytes() if file.data is None else file.data, file.sha256)
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror or error}"
     except BadImage as error:
-        return None, str(error), True
-    if cache:
-        cache.store(found)
-    return found, "", True
+        return str(error)
 
 
-def _read_header(data: bytes) -> tuple[str, int]:
-    """Return format and EXIF orientation, without decoding pixels; refuse what must not be decoded at all."""
-    from PIL import Image, UnidentifiedImageError
+def _grey_at_half_size(data: bytes, header: ImageHeader) -> Grey:
+    """Decode strictly; a JPEG is decoded at half size at once, unless its colours (CMYK) are only read in full."""
+    import cv2
+    import simplejpeg
 
-    if not data:
-        raise BadImage("the file is empty (0 bytes); deliver the image again")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width_px, height_px = image.size
-            limit = Image.MAX_IMAGE_PIXELS or 0
-            if limit and width_px * height_px > limit:
-                raise BadImage(f"{width_px} x {height_px} px unfold to more than {limit:,} pixels; make the image smaller")
-            is_jpeg = data.startswith(_JPEG_START)  # a JPEG with several pictures (MPO) is read as its first one
-            n_frames = 1 if is_jpeg else int(getattr(image, "n_frames", 1))
-            if n_frames > 1:
-                raise BadImage(f"expected one still picture, the file holds {n_frames}; export each frame as its own image")
-            rotates = is_jpeg or image.format == "WEBP"  # Pillow turns a TIFF itself
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1) if rotates else 1
-            upright = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
-            return "JPEG" if is_jpeg else str(image.format), upright
-    except UnidentifiedImageError as error:
-        raise BadImage(f"expected an image ({', '.join(FORMATS)}), came {_looks_like(data)}") from error
-    except Image.DecompressionBombError as error:
-        raise BadImage(f"too many pixels: {error}") from error
-    except _DECODER_ERRORS as error:
-        raise BadImage(f"not a whole image ({error}); deliver the image again") from error
+    from lakegate.imaging import decode_image
+
+    half_px = (header.width_px + 1) // 2, (header.height_px + 1) // 2
+    if data.startswith(JPEG_START):
+        try:
+            pixels = simplejpeg.decode_jpeg(data, colorspace="GRAY", min_width=half_px[0], min_height=half_px[1], strict=True)
+            return np.asarray(pixels[:, :, 0], np.uint8)
+        except ValueError:
+            pass  # what training's own decoder says of it counts: it accepts, or gives the reason
+    grey_HW = cv2.cvtColor(decode_image(data), cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey_HW, half_px, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _looks_like(data: bytes) -> str:
-    for start, words in _KNOWN_STARTS.items():
-        if data.startswith(start) or data[4:].startswith(start):
-            return words
-    start = data[:24]
-    if start.isascii() and start.decode().isprintable():
-        return f"a file that begins with {start.decode()!r}"
-    return f"a file that begins with the bytes {start[:8].hex(' ')}"
-
-
-def _entropy_bits(grey_HW: npt.NDArray[np.uint8]) -> float:
-    share_256 = np.bincount(grey_HW.ravel(), minlength=256) / grey_HW.size
+def _spread(count_256: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return mean, standard deviation and entropy in bits of grey values whose histogram is given."""
+    share_256 = count_256 / count_256.sum()
+    values_256 = np.arange(256)
+    mean = float(share_256 @ values_256)
     used = share_256[share_256 > 0]
-    return float(abs(np.sum(used * np.log2(used))))
+    return mean, float(np.sqrt(share_256 @ (values_256 - mean) ** 2)), float(abs(np.sum(used * np.log2(used))))

@@ -1,109 +1,157 @@
-"""The schema of both tables, in pandera, and what to say about each row that breaks it."""
+"""The schema of both tables, in pandera: each rule is one check of one column, and names the rows that break it."""
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from lakegate.errors import nearest
+from lakegate.declarations import Task
 from lakegate.quality.problems import SampleProblem
-from lakegate.quality.rules import BOX_TOLERANCE_PX
+from lakegate.quality.reasons import OBJECT_REASONS, SAMPLE_REASONS, Row
+from lakegate.quality.rules import BOX_TOLERANCE_PX, rules_of_shapes, rules_of_task
 from lakegate.quality.tables import Tables
 from lakegate.samples import Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLE_RULES = ("sample_ids_unique", "image_exists", "image_is_whole", "size_matches", "split_valid")
-BOX_RULES = (
-    "annotation_has_sample", "annotation_ids_unique", "label_is_declared", "box_present", "box_has_area", "box_inside_image",
-)  # fmt: skip
-_OF_LABEL_FILE = ("image_exists", "size_matches", "split_valid")  # the label file is what a person has to change
+_OF_LABEL_FILE = ("image_exists", "size_matches", "split_valid", "one_label_per_image")  # what a person has to change
 _SHOWN_PER_SAMPLE = 3
-Row = dict[str, Any]
+_FAILURES_TOLD = 20  # by pandera, which takes minutes to list a million; all rows are found by the same check afterwards
+
+Holds = Callable[["pd.Series[Any]"], "pd.Series[bool]"]
 
 
-def find_problems(tables: Tables, labels: Sequence[str]) -> list[SampleProblem]:
-    """Check both tables against the schema.
+class _Check(NamedTuple):
+    """One rule: the column that it looks at, and which of its values are good."""
+
+    rule: str
+    column: str
+    holds: Holds
+
+
+def find_problems(tables: Tables, labels: Sequence[str], task: Task = "detection") -> list[SampleProblem]:
+    """Check both tables against the schema of a task.
 
     Returns:
-        One problem per sample and rule, samples in the table's order; several boxes of one sample share a problem.
+        One problem per sample and rule, samples in the table's order; several objects of one sample share a problem.
     """
+    asked = (*rules_of_task(task), *rules_of_shapes(task))
     label_files = dict(zip(tables.samples["sample_id"], tables.samples["label_file"], strict=True))
     problems = []
-    for rule, row in _failures(tables.samples, _samples_schema(), SAMPLE_RULES):
-        file = row["label_file"] if rule in _OF_LABEL_FILE else row["file"]
-        problems.append(SampleProblem(row["sample_id"], file, rule, _SAMPLE_REASONS[rule](row)))
-    by_sample: dict[tuple[str, str], list[Row]] = {}
-    for rule, row in _failures(tables.annotations, _annotations_schema(set(label_files), labels), BOX_RULES):
-        by_sample.setdefault((row["sample_id"], rule), []).append(row | {"labels": labels})
-    for (sample_id, rule), rows in by_sample.items():
-        reasons = [_BOX_REASONS[rule](row) for row in rows[:_SHOWN_PER_SAMPLE]]
-        if len(rows) > _SHOWN_PER_SAMPLE:
-            reasons.append(f"and {len(rows) - _SHOWN_PER_SAMPLE} more")
-        numbers = tuple(int(row["number"]) for row in rows)
-        problems.append(SampleProblem(sample_id, label_files.get(sample_id, sample_id), rule, "; ".join(reasons), numbers))
+    for rule, rows in _failures(tables.samples, _SAMPLE_TYPES, [check for check in _sample_checks() if check.rule in asked]):
+        for row in _records(tables.samples, rows):
+            file = row["label_file"] if rule in _OF_LABEL_FILE else row["file"]
+            problems.append(SampleProblem(row["sample_id"], file, rule, SAMPLE_REASONS[rule](row)))
+    checks = [check for check in _object_checks(set(label_files), labels) if check.rule in asked]
+    for rule, rows in _failures(tables.annotations, _OBJECT_TYPES, checks):
+        problems += _object_problems(tables.annotations, rule, rows, label_files, labels)
     return list(dict.fromkeys(problems))
 
 
-def _samples_schema() -> Any:
-    pa = _pandera()
-    return pa.DataFrameSchema(
-        {
-            "sample_id": pa.Column(str),
-            "file": pa.Column(str),
-            "label_file": pa.Column(str),
-            "split": pa.Column(str, pa.Check.isin(get_args(Split), error="split_valid")),
-            "width_px": pa.Column(int),
-            "height_px": pa.Column(int),
-            "decoded_width_px": pa.Column(int),
-            "decoded_height_px": pa.Column(int),
-            "sha256": pa.Column(str),
-            "id_count": pa.Column(int, pa.Check.eq(1, error="sample_ids_unique")),
-            "has_image": pa.Column(bool, pa.Check.eq(True, error="image_exists")),
-            "broken_reason": pa.Column(str, pa.Check.eq("", error="image_is_whole")),
-            "size_fits": pa.Column(bool, pa.Check.eq(True, error="size_matches")),
-        },
-        strict=True,
+def _object_problems(
+    table: "pd.DataFrame", rule: str, rows: Sequence[int], label_files: dict[str, str], labels: Sequence[str]
+) -> Iterable[SampleProblem]:
+    by_sample: dict[str, list[int]] = {}
+    sample_ids, numbers = table["sample_id"].to_numpy(), table["number"].to_numpy()
+    for row in rows:
+        by_sample.setdefault(sample_ids[row], []).append(row)
+    shown = [row for own in by_sample.values() for row in own[:_SHOWN_PER_SAMPLE]]
+    records = [record | {"labels": labels} for record in _records(table, shown)]
+    words = {row: OBJECT_REASONS[rule](record) for row, record in zip(shown, records, strict=True)}
+    for sample_id, own in by_sample.items():
+        reasons = [words[row] for row in own[:_SHOWN_PER_SAMPLE]]
+        if len(own) > _SHOWN_PER_SAMPLE:
+            reasons.append(f"and {len(own) - _SHOWN_PER_SAMPLE} more")
+        file = label_files.get(sample_id, sample_id)
+        yield SampleProblem(sample_id, file, rule, "; ".join(reasons), tuple(int(numbers[row]) for row in own))
+
+
+def _sample_checks() -> tuple[_Check, ...]:
+    splits = get_args(Split)
+    return (
+        _Check("sample_ids_unique", "id_count", lambda count: count == 1),
+        _Check("image_exists", "has_image", lambda has_image: has_image),
+        _Check("image_is_whole", "broken_reason", lambda reason: reason == ""),
+        _Check("size_matches", "size_fits", lambda fits: fits),
+        _Check("split_valid", "split", lambda split: split.isin(splits)),
+        _Check("one_label_per_image", "n_image_labels", lambda number: number == 1),
     )
 
 
-def _annotations_schema(sample_ids: set[str], labels: Sequence[str]) -> Any:
-    # Only column checks: a pandera check on the whole frame gives a failure for each column of a bad row.
-    pa = _pandera()
-    return pa.DataFrameSchema(
-        {
-            "sample_id": pa.Column(str, pa.Check(lambda ids: ids.isin(sample_ids), error="annotation_has_sample")),
-            "number": pa.Column(int),
-            "annotation_id": pa.Column(str),
-            "id_count": pa.Column(int, pa.Check.le(1, error="annotation_ids_unique")),
-            "label": pa.Column(str, pa.Check.isin(labels, error="label_is_declared")),
-            "has_box": pa.Column(bool, pa.Check.eq(True, error="box_present")),
-            **{name: pa.Column(float, nullable=True) for name in ("x_px", "y_px", "box_width_px", "box_height_px")},
-            "image_width_px": pa.Column(int),
-            "image_height_px": pa.Column(int),
-            "shorter_side_px": pa.Column(float, pa.Check.gt(0, error="box_has_area")),
-            "outside_px": pa.Column(float, pa.Check.le(BOX_TOLERANCE_PX, error="box_inside_image")),
-        },
-        strict=True,
+def _object_checks(sample_ids: set[str], labels: Sequence[str]) -> tuple[_Check, ...]:
+    return (
+        _Check("annotation_has_sample", "sample_id", lambda ids: ids.isin(sample_ids)),
+        _Check("annotation_ids_unique", "id_count", lambda count: count <= 1),
+        _Check("label_is_declared", "label", lambda label: label.isin(labels)),
+        _Check("label_of_whole_image", "is_image_level", lambda is_image_level: is_image_level),
+        _Check("box_present", "has_box", lambda has_box: has_box),
+        _Check("mask_present", "has_mask", lambda has_mask: has_mask),
+        _Check("keypoints_present", "has_keypoints", lambda has_keypoints: has_keypoints),
+        _Check("box_has_area", "shorter_side_px", lambda side_px: side_px > 0),
+        _Check("box_inside_image", "outside_px", _is_tolerated),
+        _Check("polygon_has_area", "polygon_flaw", lambda flaw: flaw == ""),
+        _Check("polygon_inside_image", "polygon_outside_px", _is_tolerated),
+        _Check("mask_fits_image", "mask_flaw", lambda flaw: flaw == ""),
+        _Check("mask_not_empty", "mask_area_px", lambda area_px: area_px > 0),
+        _Check("keypoints_valid", "keypoint_flaw", lambda flaw: flaw == ""),
+        _Check("keypoints_inside_image", "keypoint_outside_px", _is_tolerated),
     )
 
 
-def _failures(table: "pd.DataFrame", schema: Any, rules: Sequence[str]) -> list[tuple[str, Row]]:
-    """Return (rule, row) for every row that breaks a rule; a table of the wrong shape is an error of ours and is raised."""
+def _is_tolerated(outside_px: "pd.Series[Any]") -> "pd.Series[bool]":
+    return outside_px <= BOX_TOLERANCE_PX
+
+
+_SAMPLE_TYPES: dict[str, type] = {
+    "sample_id": str, "file": str, "label_file": str, "split": str, "width_px": int, "height_px": int, "decoded_width_px": int,
+    "decoded_height_px": int, "sha256": str, "id_count": int, "has_image": bool, "broken_reason": str, "size_fits": bool,
+    "image_labels": str, "n_image_labels": int,
+}  # fmt: skip
+_OBJECT_TYPES: dict[str, type] = {
+    "sample_id": str, "number": int, "annotation_id": str, "id_count": int, "label": str, "has_box": bool, "x_px": float,
+    "y_px": float, "box_width_px": float, "box_height_px": float, "image_width_px": int, "image_height_px": int,
+    "is_image_level": bool, "has_mask": bool, "has_polygons": bool, "has_rle": bool, "has_keypoints": bool, "polygon_flaw": str,
+    "polygon_outside_px": float, "keypoint_flaw": str, "keypoint_outside_px": float, "mask_flaw": str, "mask_area_px": int,
+    "shorter_side_px": float, "outside_px": float,
+}  # fmt: skip
+
+
+def _failures(table: "pd.DataFrame", types: dict[str, type], checks: Sequence[_Check]) -> list[tuple[str, list[int]]]:
+    """Return (rule, rows that break it) of every broken rule; a table of the wrong shape is an error of ours and is raised."""
+    import numpy as np
+
     errors = _pandera().errors
     if table.empty:
         return []
     try:
-        schema.validate(table, lazy=True)
+        _schema(types, checks).validate(table, lazy=True)
     except errors.SchemaErrors as error:
-        cases = error.failure_cases
-        if not set(cases["check"]) <= set(rules):
+        broken = set(error.failure_cases["check"])
+        if not broken <= {check.rule for check in checks}:
             raise
-        order = {rule: position for position, rule in enumerate(rules)}
-        found = sorted({(order[rule], int(index)) for rule, index in zip(cases["check"], cases["index"], strict=True)})
-        rows = table.loc[sorted({index for _, index in found})].to_dict(orient="index")
-        return [(rules[position], {str(key): value for key, value in rows[index].items()}) for position, index in found]
+        return [
+            (check.rule, np.flatnonzero(~check.holds(table[check.column]).to_numpy(bool)).tolist())
+            for check in checks
+            if check.rule in broken
+        ]
     return []
+
+
+def _schema(types: dict[str, type], checks: Sequence[_Check]) -> Any:
+    # Only column checks: a pandera check on the whole frame gives a failure for each column of a bad row.
+    pa = _pandera()
+    of_column: dict[str, list[Any]] = {}
+    for check in checks:
+        made = pa.Check(check.holds, error=check.rule, n_failure_cases=_FAILURES_TOLD, ignore_na=False)
+        of_column.setdefault(check.column, []).append(made)
+    nullable = ("x_px", "y_px", "box_width_px", "box_height_px")
+    return pa.DataFrameSchema(
+        {name: pa.Column(kind, of_column.get(name), nullable=name in nullable) for name, kind in types.items()}, strict=True
+    )
+
+
+def _records(table: "pd.DataFrame", rows: Sequence[int]) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in table.iloc[list(rows)].to_dict(orient="records")]
 
 
 def _pandera() -> Any:
@@ -111,43 +159,3 @@ def _pandera() -> Any:
     import pandera.pandas as pa  # 1.4 s
 
     return pa
-
-
-def _box(row: Row) -> str:
-    return f"box {row['number']} '{row['label']}'"
-
-
-def _corners(row: Row) -> str:
-    x, y, width, height = (row[name] for name in ("x_px", "y_px", "box_width_px", "box_height_px"))
-    return f"x {x:g} to {x + width:g} px, y {y:g} to {y + height:g} px"
-
-
-_SAMPLE_REASONS: dict[str, Callable[[Row], str]] = {
-    "sample_ids_unique": lambda row: (
-        f"the id stands {row['id_count']} times; every image needs its own name without the suffix"
-    ),
-    "image_exists": lambda _: "no image file belongs to these labels; deliver it, or take the labels out",
-    "image_is_whole": lambda row: str(row["broken_reason"]),
-    "size_matches": lambda row: (
-        f"the labels say {row['width_px']} x {row['height_px']} px, the image has "
-        f"{row['decoded_width_px']} x {row['decoded_height_px']} px; label the image as it is stored"
-    ),
-    "split_valid": lambda row: f"split '{row['split']}' is none of train, val, test{nearest(row['split'], get_args(Split))}",
-}
-_BOX_REASONS: dict[str, Callable[[Row], str]] = {
-    "annotation_has_sample": lambda row: f"{_box(row)} belongs to a sample that is not in this version",
-    "annotation_ids_unique": lambda row: (
-        f"{_box(row)} shares its id '{row['annotation_id']}' with {row['id_count'] - 1} other(s)"
-    ),
-    "label_is_declared": lambda row: (
-        f"{_box(row)}: label '{row['label']}' is not declared{nearest(row['label'], row['labels'])}"
-    ),
-    "box_present": lambda row: f"object {row['number']} '{row['label']}' has no box",
-    "box_has_area": lambda row: (
-        f"{_box(row)} has no area: width {row['box_width_px']:g} px, height {row['box_height_px']:g} px"
-    ),
-    "box_inside_image": lambda row: (
-        f"{_box(row)} reaches {row['outside_px']:g} px outside: {_corners(row)}, "
-        f"the image has {row['image_width_px']} x {row['image_height_px']} px"
-    ),
-}

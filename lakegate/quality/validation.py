@@ -9,13 +9,20 @@ from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import ValidationFailed
 from lakegate.gate_rules import Outcome
-from lakegate.quality.images import METRICS_VERSION, MeasuredImages, MetricsCache, measure_many
+from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.image_metrics import METRICS_VERSION, MeasuredImages
+from lakegate.quality.images import measure_many
+from lakegate.quality.leaks import Compared, find_leaks
+from lakegate.quality.metrics_cache import MetricsCache
+from lakegate.quality.parent import ParentVersion
 from lakegate.quality.problems import SampleProblem
-from lakegate.quality.rules import RULES, Limit, RuleLine, limits_of
-from lakegate.quality.schema import BOX_RULES, SAMPLE_RULES, find_problems
+from lakegate.quality.rule_lines import import_lines, leak_lines, limit_line, schema_lines
+from lakegate.quality.rules import Limit, RuleLine, limits_of
+from lakegate.quality.schema import find_problems
 from lakegate.quality.suite import judge_metrics
-from lakegate.quality.tables import Tables, build_tables
-from lakegate.quality.whole_set import FIRST_IDS, find_leaks, information_lines, splits_line
+from lakegate.quality.tables import build_tables
+from lakegate.quality.version_limits import version_lines
+from lakegate.quality.whole_set import information_lines, splits_line
 from lakegate.samples import ImportedSample, Sample
 from lakegate.settings import Settings
 
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMED_IN_ERRORS = 10
-_AFTER_IMPORT_WORDS = "Found while the export was read."
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class ValidationResult:
         broken = sum(line.outcome is Outcome.FAIL for line in self.rules)
         n_bad, have = len(self.bad_sample_ids), "has" if len(self.bad_sample_ids) == 1 else "have"
         if not n_bad:
-            return " ".join(f"{detail}." for line in self.rules for detail in line.details if not line.informs)
+            broken_lines = (line for line in self.rules if line.outcome is Outcome.FAIL)
+            return " ".join(f"{detail}." for line in broken_lines for detail in line.details)
         return f"{n_bad} of {count_of(self.n_samples, 'sample')} {have} problems; {broken} of {n_rules} rules are broken."
 
 
@@ -95,6 +102,10 @@ def validate(
     declaration: DatasetDeclaration,
     problems: Sequence[SampleProblem] = (),
     settings: Settings | None = None,
+    *,
+    earlier_test: EarlierTestImages | None = None,
+    parent: ParentVersion | None = None,
+    known_sha256: Mapping[str, str] | None = None,
 ) -> ValidationResult:
     """Judge samples and their images by the schema, the limits of ``[quality]``, and what the whole set shows.
 
@@ -104,26 +115,33 @@ def validate(
         declaration: labels, splits and limits.
         problems: found before, while the export was read; they count, and the samples need not be in ``samples``.
         settings: ``threads``, and ``cache_dir/metrics``, where metrics are kept by the image's SHA-256.
+        earlier_test: what models were judged on before; nothing of it may be learned from. ``None`` where nothing is known.
+        parent: the version before, which a shift is measured against; ``None`` where there is none.
+        known_sha256: by sample id, of images whose bytes were verified; they are not read again to find their metrics.
     """
     settings = settings or Settings.load()
     ordered = sorted(samples, key=lambda sample: sample.id)
     files = [(sample.id, images[sample.id]) for sample in ordered if sample.id in images]
-    measured = measure_many(files, settings.threads, MetricsCache(settings.cache_dir / "metrics"))
+    measured = measure_many(files, settings.threads, MetricsCache(settings.cache_dir / "metrics"), known_sha256)
     tables = build_tables(ordered, images, measured)
     file_names = dict(zip(tables.samples["sample_id"], tables.samples["file"], strict=True))
+    earlier = earlier_test or EarlierTestImages()
+    compared = Compared(tuple(ordered), measured, file_names, declaration.quality.near_duplicate_bits)
     limits, metrics = limits_of(declaration.quality), _metrics_table(measured)
     found = _once_per_rule(
         *problems,
-        *find_problems(tables, declaration.labels),
-        *find_leaks(ordered, measured, file_names),
+        *find_problems(tables, declaration.labels, declaration.task),
+        *find_leaks(compared, earlier),
         *_limit_problems(metrics, limits, file_names),
     )
     lines = (
-        *_import_lines(problems, len(samples)),
-        *_schema_lines(tables, measured, found),
+        *import_lines(problems, len(samples)),
+        *schema_lines(tables, measured, found, declaration.task),
+        *leak_lines(measured, found, declaration, earlier.versions),
         splits_line(ordered, declaration),
-        *(_limit_line(limit, len(metrics), found) for limit in limits),
-        *information_lines(ordered, declaration, measured),
+        *(limit_line(limit, len(metrics), found) for limit in limits),
+        *version_lines(ordered, metrics, declaration, parent),
+        *information_lines(compared, declaration),
     )
     n_samples = len({sample.id for sample in samples} | {problem.sample_id for problem in problems})
     if any(line.outcome is Outcome.FAIL for line in lines):
@@ -138,6 +156,9 @@ def screen(
     declaration: DatasetDeclaration,
     problems: Sequence[SampleProblem] = (),
     settings: Settings | None = None,
+    *,
+    earlier_test: EarlierTestImages | None = None,
+    parent: ParentVersion | None = None,
 ) -> Screening:
     """Part an import into good samples and quarantined ones, by ``on_bad_sample``.
 
@@ -145,16 +166,18 @@ def screen(
         ValidationFailed: the dataset refuses and a sample is bad; or what is left is no dataset (no sample, an empty split).
     """
     images = {item.sample.id: item.image for item in imported}
-    result = validate([item.sample for item in imported], images, declaration, problems, settings)
+    samples = [item.sample for item in imported]
+    result = validate(samples, images, declaration, problems, settings, earlier_test=earlier_test, parent=parent)
     bad = result.bad_sample_ids
     if bad and declaration.on_bad_sample == "refuse":
         raise ValidationFailed(_refusal(result, declaration))
     good = [item for item in imported if item.sample.id not in bad]
     if not good:
         raise ValidationFailed(f"{declaration.name}: no good sample is left of {result.n_samples}. {_named(result.problems)}")
-    line = splits_line([item.sample for item in good], declaration)
-    if line.failed:
-        raise ValidationFailed(f"{declaration.name}: {'; '.join(line.details)}")
+    kept = [item.sample for item in good]
+    lines = [splits_line(kept, declaration), *version_lines(kept, result.metrics, declaration, parent)]
+    if broken := [detail for line in lines if line.outcome is Outcome.FAIL for detail in line.details]:
+        raise ValidationFailed(f"{declaration.name}: {'; '.join(broken)}")
     return Screening(good, list(result.problems), [item for item in imported if item.sample.id in bad], result)
 
 
@@ -213,33 +236,3 @@ def _limit_problems(metrics: "pd.DataFrame", limits: Sequence[Limit], files: Map
         for limit in limits
         for sample_id in failed[limit.rule]
     ]
-
-
-def _limit_line(limit: Limit, checked: int, found: Sequence[SampleProblem]) -> RuleLine:
-    return _line(limit.rule, limit.words, checked, found, limit=limit.text)
-
-
-def _import_lines(problems: Sequence[SampleProblem], n_imported: int) -> list[RuleLine]:
-    names = dict.fromkeys(problem.rule for problem in problems if problem.rule not in RULES)
-    return [_line(name, _AFTER_IMPORT_WORDS, n_imported + len(problems), problems) for name in names]
-
-
-def _schema_lines(tables: Tables, measured: MeasuredImages, found: Sequence[SampleProblem]) -> list[RuleLine]:
-    n_samples, n_whole, n_objects = len(tables.samples), len(measured.metrics), len(tables.annotations)
-    n_boxes = int(tables.annotations["has_box"].sum())
-    checked = dict.fromkeys(SAMPLE_RULES, n_samples) | dict.fromkeys(BOX_RULES, n_objects)
-    checked |= {"image_is_whole": n_whole + len(measured.broken), "size_matches": n_whole}
-    checked |= {"box_has_area": n_boxes, "box_inside_image": n_boxes, "no_leak_between_splits": n_whole}
-    return [
-        _line(rule, RULES[rule], checked[rule], found, unit="objects" if rule in BOX_RULES else "samples")
-        for rule in (*SAMPLE_RULES, *BOX_RULES, "no_leak_between_splits")
-    ]
-
-
-def _line(
-    rule: str, words: str, checked: int, found: Sequence[SampleProblem], limit: str = "", unit: str = "samples"
-) -> RuleLine:
-    own = [problem for problem in found if problem.rule == rule]
-    failed = sum(len(problem.boxes) or 1 for problem in own) if unit == "objects" else len(own)
-    ids = sorted({problem.sample_id for problem in own})
-    return RuleLine(rule, words, max(checked, failed), failed, tuple(ids[:FIRST_IDS]), limit=limit, unit=unit)

@@ -1,30 +1,13 @@
-"""What can only be seen on the whole set: leaks between splits, empty splits, and facts that inform."""
+"""What can only be seen on the whole set: empty splits, and facts that inform."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lakegate.declarations import DatasetDeclaration
-from lakegate.quality.images import MeasuredImages
-from lakegate.quality.problems import SampleProblem
+from lakegate.quality.leaks import FLAT_CONTRAST, Compared, near_in_split, rank, twins
 from lakegate.quality.rules import INFORMATION, RULES, RuleLine
 from lakegate.samples import Sample
 
 FIRST_IDS = 10
-_KEEP_FIRST = ("test", "val", "train")  # of twins in two splits, the test image stays: it is what models were judged on
-
-
-def find_leaks(samples: Sequence[Sample], measured: MeasuredImages, files: Mapping[str, str]) -> list[SampleProblem]:
-    """Return one problem per sample whose bytes also stand in a split that is kept before its own."""
-    problems = []
-    for twins in _twins(samples, measured):
-        kept = min(twins, key=lambda sample: (_rank(sample), sample.id))
-        for sample in twins:
-            if _rank(sample) != _rank(kept):
-                reason = (
-                    f"the same image is sample '{kept.id}' in split {kept.split} (SHA-256 "
-                    f"{measured.metrics[sample.id].sha256[:12]}…); keep one of the two, or give both the same group"
-                )
-                problems.append(SampleProblem(sample.id, files[sample.id], "no_leak_between_splits", reason))
-    return problems
 
 
 def splits_line(samples: Sequence[Sample], declaration: DatasetDeclaration) -> RuleLine:
@@ -47,15 +30,16 @@ def splits_line(samples: Sequence[Sample], declaration: DatasetDeclaration) -> R
     return RuleLine("splits_filled", RULES["splits_filled"], sum(wanted.values()), len(details), unit="splits", details=details)
 
 
-def information_lines(samples: Sequence[Sample], declaration: DatasetDeclaration, measured: MeasuredImages) -> list[RuleLine]:
+def information_lines(compared: Compared, declaration: DatasetDeclaration) -> list[RuleLine]:
     """Return the lines that inform and never fail a version."""
+    samples, measured = compared.samples, compared.measured
     found = {item.label for sample in samples for item in sample.annotations}
     absent = [label for label in declaration.labels if label not in found]
     twice = sorted(
         sample.id
-        for twins in _twins(samples, measured)
-        for sample in twins
-        if sum(_rank(sample) == _rank(one) for one in twins) > 1
+        for group in twins(samples, measured)
+        for sample in group
+        if sum(rank(sample) == rank(one) for one in group) > 1
     )
     rotated = sorted(key for key, metrics in measured.metrics.items() if metrics.exif_orientation != 1)
     empty = sorted(sample.id for sample in samples if not sample.annotations)
@@ -72,6 +56,7 @@ def information_lines(samples: Sequence[Sample], declaration: DatasetDeclaration
         labels,
         _informs("samples_without_objects", len(samples), empty),
         _informs("images_twice_in_split", len(measured.metrics), twice),
+        _near_line(compared),
         _informs("images_with_exif_rotation", len(measured.metrics), rotated),
     ]
 
@@ -80,14 +65,19 @@ def _informs(name: str, checked: int, ids: Sequence[str]) -> RuleLine:
     return RuleLine(name, INFORMATION[name], checked, len(ids), tuple(ids[:FIRST_IDS]), informs=True)
 
 
-def _twins(samples: Sequence[Sample], measured: MeasuredImages) -> list[list[Sample]]:
-    """Return the groups of two or more samples whose images have equal bytes."""
-    by_digest: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if sample.id in measured.metrics:
-            by_digest.setdefault(measured.metrics[sample.id].sha256, []).append(sample)
-    return [group for group in by_digest.values() if len(group) > 1]
-
-
-def _rank(sample: Sample) -> int:
-    return _KEEP_FIRST.index(sample.split) if sample.split in _KEEP_FIRST else len(_KEEP_FIRST)
+def _near_line(compared: Compared) -> RuleLine:
+    """Say which images look like another one of their split, and which could not be compared."""
+    rows = near_in_split(compared)
+    n_flat = len(compared.measured.metrics) - len(compared.with_structure)
+    pairs = tuple(f"{one.id} looks like {other.id} ({bits} of 64 bits differ)" for one, other, bits in rows[:FIRST_IDS])
+    flat = (f"{n_flat} flat images (contrast below {FLAT_CONTRAST:g}) were not compared",) if n_flat else ()
+    return RuleLine(
+        "images_alike_in_split",
+        INFORMATION["images_alike_in_split"],
+        len(compared.with_structure) if compared.max_bits >= 0 else 0,
+        len(rows),
+        tuple(sorted(one.id for one, _, _ in rows)[:FIRST_IDS]),
+        limit=f"at most {compared.max_bits} of 64 bits" if compared.max_bits >= 0 else "not compared",
+        informs=True,
+        details=pairs + flat,
+    )

@@ -16,7 +16,7 @@ from lakegate.thumbnails import Thumbnails
 
 MAX_CARDS = 5_000
 PICTURES_PER_CHUNK = 50  # the page parses a chunk when its first picture is wanted
-SIDES_PX = ((60, 560), (300, 400), (1_000, 240), (MAX_CARDS, 144))  # up to so many pictures, of that longer side
+SIDES_PX = ((60, 560), (300, 400), (1_000, 240), (2 * MAX_CARDS, 128))  # up to so many pictures have that longer side
 KINDS = ("relabelled", "reimaged", "resplit", "added", "removed")  # in the order in which the page shows them
 OBJECT_KINDS: tuple[ObjectKind, ...] = get_args(ObjectKind)
 Shape = list[Any]

@@ -61,7 +61,7 @@ def distributions_of(
         _most("Image size", "samples", _count(sides, lambda sample: f"{sample.width_px} × {sample.height_px} px")),
         _brightness((old, new), brightness),
     ]
-    return [item for item in found if len(item.rows) > (0 if item.title.startswith(("Objects", "Samples")) else 1)]
+    return [item for item in found if item.rows or item.note]
 
 
 def _labels(sample: Sample, renamed: Mapping[str, str]) -> list[str]:

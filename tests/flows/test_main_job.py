@@ -2,23 +2,17 @@
 
 import json
 import os
-import re
+import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra import prefect_server
 from infra.processes import living
-from tests.flows.conftest import REPOSITORY, Person
+from tests.flows.conftest import Person, asked_by
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -70,7 +64,7 @@ def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
     """Resume the run as the Prefect UI does, and return the state in which it stops again; Prefect knows no code then."""
     from lakegate_cli.flow_runs import follow_run
 
-    with _asked_by(person) as client:
+    with asked_by(person) as client:
         form = {"decision": "approve", "approver": approver, "code": code, "reason": "better on the diff"}
         client.resume_flow_run(UUID(run_id), run_input=form)
         state = follow_run(person.settings, run_id, lambda _line: None).state
@@ -83,21 +77,10 @@ def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
 
 def _form_text(person: Person, run_id: str) -> str:
     """Return the text above the form that the run shows now."""
-    with _asked_by(person) as client:
+    with asked_by(person) as client:
         run = client.read_flow_run(UUID(run_id))
         assert run.state is not None and run.state.state_details.run_input_keyset
         return client.read_flow_run_input(run.id, run.state.state_details.run_input_keyset["description"])
-
-
-@contextmanager
-def _asked_by(person: Person) -> Iterator[SyncPrefectClient]:
-    """A client of the person's Prefect server, in an environment that is put back afterwards."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LAKEGATE_HOME", "LAKEGATE_CHECKOUT", "PREFECT_API_URL", "PREFECT_HOME"):
-            patch.setenv(name, os.environ.get(name, ""))
-        api = person.settings.prefect_api_url
-        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-            yield client
 
 
 def _kill_prefect(person: Person) -> None:
@@ -106,17 +89,6 @@ def _kill_prefect(person: Person) -> None:
     os.kill(server.pid, signal.SIGKILL)
 
 
-def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> None:
-    listed = {row["dataset"]: row for row in published.gets("data", "list")}
-    assert (listed["squares"]["versions"], listed["squares"]["newest"]) == (2, "v2")
-    assert [(row["version"], row["samples"], row["by"]) for row in published.gets("data", "log", "squares")] == [
-        ("v2", 30, "ada"),
-        ("v1", 23, "ada"),
-    ]
-    difference = published.gets("data", "diff", "squares", "v1", "v2")
-    assert difference["samples"] == {"added": 7, "removed": 0, "relabelled": 2, "reimaged": 0}
-    got = published.gets("data", "get", "squares", "v2", "--into", str(published.folder / "got"))
-    assert got["files"] == 61 and (published.folder / "got" / "images" / "square-7.jpg").is_file()
 
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
@@ -135,6 +107,20 @@ def test_a_released_model_predicts_from_the_command_line(released: Person) -> No
     assert (answer["release"], [item["image"] for item in answer["images"]]) == (1, [str(image)])
     missing = released.types("predict", "finder", str(image.with_name("absent.jpg")))
     assert missing.code == 2 and "absent.jpg" in missing.err
+
+
+def test_packed_frames_go_to_a_branch_and_out_for_annotation_with_what_production_finds(released: Person) -> None:
+    images = write_squares(released.folder / "frames", range(50, 54)) / "JPEGImages"
+    packed = shutil.make_archive(str(released.folder / "may"), "gztar", images)
+    sent = released.gets("data", "frames", "squares", "--source", packed, "--branch", "may")
+    assert sent["branch"] == "annotate-may"
+    target = released.folder / "to-annotate"
+    words = ("data", "export", "squares", "annotate-may", "--into", str(target), "--predictions", "finder")
+    assert released.gets(*words)["into"] == str(target)
+    assert (target / "annotations.xml").read_text().count("<image ") == 4
+    assert len(list((target / "images").iterdir())) == 4
+    twice = released.types(*words, "--local")
+    assert twice.code == 2 and "not an empty folder" in twice.err
 
 
 def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:
@@ -224,7 +210,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
 
     found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
     deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
-    assert len(deployments) == 8
+    assert len(deployments) == 12
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():
@@ -243,40 +229,3 @@ def test_pages_of_a_run_open_by_the_address_that_is_printed(published: Person) -
     assert Path(published.home / "reports" / "squares" / "validation-v1.html").is_file()
 
 
-def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: Person) -> None:
-    import requests
-
-    api = published.settings.prefect_api_url
-    for kind, name in (("validation", "validation"), ("samples", "version")):
-        asked = {"artifacts": {"key": {"any_": [f"{kind}-squares"]}}, "sort": "CREATED_DESC"}
-        shown = requests.post(f"{api}/artifacts/filter", json=asked, timeout=30).json()
-        links = [re.search(r"\((http[^)]*)\)", item["data"])[1] for item in shown]
-        assert [link.rsplit("/", 1)[1] for link in links] == [f"{name}-v2.html", f"{name}-v1.html"]
-        assert "square-29" in requests.get(links[0], timeout=30).text
-    shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
-    assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")
-
-
-def test_the_researchers_page_does_what_it_says(published: Person) -> None:
-    """Its commands and its Python, as written, but for the names of the dataset and of the slice."""
-    text = (REPOSITORY / "docs" / "for-researchers.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(bash|python)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [f"python - <<'END'\n{block}END" if kind == "python" else block for kind, block in blocks]
-    make_branch = (
-        "python -c 'from lakegate.settings import Settings; from lakegate.lake.client import LakeClient; "
-        'LakeClient(Settings.load()).create_branch("squares", "my-corrections", "main")\'\n'
-    )
-    script = make_branch + "\n".join(lines).replace("digits", "squares").replace("crowded", "first").replace('"six"', '"dark"')
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", script],
-        cwd=published.checkout,
-        env=published.environment(PATH=path),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert "squares@v1: 0 of 23 samples" in done.stdout and "61 files in my-squares" in done.stdout
-    assert "squares@v3 is published: 30 samples" in done.stdout
-    assert re.search(r"\(96, 96, 3\) uint8 square-\d+ \['bright', 'dark'\]", done.stdout)

@@ -22,7 +22,7 @@ SCENES: Mapping[str, Scene] = {
 
 def declare(**changes: object) -> DatasetDeclaration:
     """A declaration with the labels of SCENES; ``changes`` are further TOML lines by key."""
-    lines = ['task = "detection"', f"labels = {json.dumps(changes.pop('labels', LABELS))}"]
+    lines = [f'task = "{changes.pop("task", "detection")}"', f"labels = {json.dumps(changes.pop('labels', LABELS))}"]
     return parse_dataset("traffic", "\n".join([*lines, *(f"{key} = {value}" for key, value in changes.items())]))
 
 

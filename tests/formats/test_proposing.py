@@ -89,3 +89,39 @@ def test_the_proposed_limits_hold_for_the_real_images_that_they_were_made_from(s
         assert limits.contrast[0] < one.contrast < limits.contrast[1]
         assert limits.min_side_px < min(one.width_px, one.height_px)
         assert limits.blur_min < one.blur
+
+
+@pytest.mark.parametrize(
+    ("folder", "images", "task", "labels"),
+    [
+        ("nuclei/v1_instance16", "nuclei/images", "segmentation", ("object",)),
+        ("sign_digits/Dataset", None, "classification", tuple("0123456789")),
+        ("annotation_exports/datumaro/tests/assets/coco_dataset/coco_instances", None, "detection", ("a", "b", "c")),
+    ],
+)
+def test_the_proposed_task_is_the_one_that_all_labels_serve(samples_dir, folder, images, task, labels):
+    source, images_dir = samples_dir / folder, samples_dir / images if images else None
+    text = propose_dataset_toml(source, images_dir)
+    declaration = parse_dataset("abc", text)
+    assert (declaration.task, declaration.labels) == (task, labels)
+    assert import_export(source, images_dir, declaration).problems == []
+
+
+def test_labels_that_the_proposed_task_does_not_keep_are_counted_in_it(samples_dir):
+    root = samples_dir / "annotation_exports" / "datumaro" / "tests" / "assets" / "coco_dataset" / "coco_instances"
+    words = "# 2 of 3 objects have a polygon or mask, which a dataset for detection does not keep"
+    assert words in propose_dataset_toml(root, None)
+
+
+def test_keypoints_on_every_object_propose_a_dataset_for_keypoints(tmp_path):
+    write_yolo(tmp_path, {"a": ((40, 40), [])})
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5 0.4 0.4 2 0.6 0.6 1\n")
+    (tmp_path / "data.yaml").write_text("names: [car]\nkpt_shape: [2, 3]\n")
+    assert parse_dataset("abc", propose_dataset_toml(tmp_path, None)).task == "keypoints"
+
+
+def test_folders_that_are_classes_are_not_proposed_as_groups(tmp_path):
+    for label in range(12):
+        for number in range(3):
+            write_image(tmp_path / str(label) / f"{label}-{number}.jpg", (40, 40))
+    assert "by the folder" not in propose_dataset_toml(tmp_path, None)

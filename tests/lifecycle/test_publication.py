@@ -110,9 +110,8 @@ def test_lakefs_that_stops_answering_is_said_in_plain_words(workshop: Workshop) 
     publication = Workshop.open(workshop, write_squares(workshop.folder / "export", NUMBERS), "v1")
     publication._client = type(workshop.client)(workshop.settings)
     publication.read_export()
-    publication.screen()
     with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:9"):
-        publication.write()
+        publication.screen()
 
 
 def _xml(export: Path, name: str) -> Path:

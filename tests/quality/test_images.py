@@ -1,16 +1,20 @@
 """Measuring image files."""
 
+import io
 import struct
 import zlib
+from itertools import combinations
 
 import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
 from lakegate.errors import BadImage
-from lakegate.imaging import read_image
-from lakegate.quality.images import MetricsCache, measure_image, measure_many
+from lakegate.imaging import decode_image, read_image
+from lakegate.quality.images import measure_bytes, measure_image, measure_many
+from lakegate.quality.metrics_cache import MetricsCache
 from tests.quality.building import write_jpeg
 
 
@@ -90,6 +94,8 @@ def test_every_file_of_the_broken_images_is_accepted_or_refused_with_its_name_an
             continue
         accepted.append(path.name)
         assert read_image(path).shape == (metrics.height_px, metrics.width_px, 3), "training reads what quality accepted"
+        with Image.open(path) as image:
+            image.load()
     assert len(accepted) + len(refused) >= 130
     assert all(reason.startswith(f"{name}: ") and len(reason) > len(name) + 10 for name, reason in refused.items())
     assert {"truncated_jpeg.jpg", "broken_data_stream.png", "decompression_bomb.gif", "badwidth.bmp"} <= set(refused)
@@ -104,16 +110,6 @@ def test_a_second_measuring_decodes_nothing_and_a_new_image_is_the_only_one_deco
     more = measure_many([*pairs, ("new", write_jpeg(tmp_path / "new.jpg", 99))], threads=2, cache=cache)
     assert (first.n_measured, again.n_measured, more.n_measured) == (5, 0, 1)
     assert again.metrics == first.metrics
-
-
-def test_a_damaged_cache_file_is_measured_anew_and_no_half_file_stays_behind(tmp_path):
-    path = write_jpeg(tmp_path / "cat.jpg")
-    cache = MetricsCache(tmp_path / "metrics")
-    found = measure_many([("cat", path)], 1, cache).metrics["cat"]
-    cache.path_of(found.sha256).write_text("{")
-    again = measure_many([("cat", path)], 1, cache)
-    assert (again.n_measured, again.metrics["cat"]) == (1, found)
-    assert [file.suffix for file in (tmp_path / "metrics").rglob("*.*")] == [".json"]
 
 
 def test_a_changed_file_under_the_same_name_is_measured_again(tmp_path):
@@ -133,3 +129,71 @@ def test_metrics_do_not_depend_on_whether_a_grey_jpeg_was_stored_as_colour(tmp_p
     (tmp_path / "grey.jpg").write_bytes(simplejpeg.encode_jpeg(grey_HWC[:, :, :1].copy(), quality=95, colorspace="GRAY"))
     colour, grey = measure_image(tmp_path / "colour.jpg"), measure_image(tmp_path / "grey.jpg")
     assert abs(colour.brightness - grey.brightness) < 1
+
+
+def test_a_jpeg_that_was_damaged_anywhere_is_never_accepted_where_training_or_pillow_would_refuse_it(samples_dir):
+    whole = (samples_dir / "bccd" / "images" / "BloodImage_00000.jpg").read_bytes()
+    random = np.random.default_rng(4)
+    refused = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        place = int(random.integers(2, len(data)))
+        if random.random() < 0.5:
+            data[place] = int(random.integers(256))
+        else:
+            data[place : place + 300] = random.bytes(int(random.integers(0, 300)))
+        try:
+            metrics = measure_bytes(bytes(data))
+        except BadImage:
+            refused += 1
+            continue
+        assert decode_image(bytes(data)).shape == (metrics.height_px, metrics.width_px, 3)
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    assert refused > 75
+
+
+def test_the_metrics_of_a_jpeg_decoded_at_half_size_are_those_of_its_pixels(samples_dir):
+    path = samples_dir / "bccd" / "images" / "BloodImage_00000.jpg"
+    found, grey_HW = measure_image(path), cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
+    assert abs(found.brightness - grey_HW.mean()) < 0.5
+    assert abs(found.contrast - grey_HW.std()) < 1.0
+    assert (found.width_px, found.height_px) == (640, 480)
+
+
+@pytest.mark.parametrize("size_px", [(1, 1), (1, 9), (3, 2), (17, 5)])
+def test_a_picture_of_a_few_pixels_is_measured_too(tmp_path, size_px):
+    write_jpeg(tmp_path / "tiny.jpg", size_px=size_px)
+    cv2.imwrite(str(tmp_path / "tiny.png"), read_image(tmp_path / "tiny.jpg"))
+    for name in ("tiny.jpg", "tiny.png"):
+        found = measure_image(tmp_path / name)
+        assert (found.width_px, found.height_px, len(found.phash)) == (*size_px, 16)
+
+
+def bits_between(one, other):
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def test_the_perceptual_hash_hardly_changes_with_quality_size_and_brightness_and_much_between_pictures(samples_dir):
+    paths = sorted((samples_dir / "hardhat" / "images").glob("*.jpg"))[:12]
+    hashes = [measure_image(path).phash for path in paths]
+    differ = []
+    for path, phash in zip(paths, hashes, strict=True):
+        picture_HWC = read_image(path)
+        smaller = cv2.resize(picture_HWC, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+        lighter = np.clip(picture_HWC.astype(np.int16) + 12, 0, 255).astype(np.uint8)
+        for changed, quality in ((picture_HWC, 60), (smaller, 90), (lighter, 90)):
+            again = measure_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(changed), quality=quality)).phash
+            differ.append(bits_between(phash, again))
+    assert sum(bits <= 4 for bits in differ) >= 0.9 * len(differ) and max(differ) <= 10
+    assert min(bits_between(one, other) for one, other in combinations(hashes, 2)) > 8
+
+
+def test_a_file_whose_digest_is_known_and_measured_is_not_even_read(tmp_path):
+    path, cache = write_jpeg(tmp_path / "cat.jpg"), MetricsCache(tmp_path / "metrics")
+    first = measure_many([("cat", path)], 1, cache)
+    path.unlink()
+    again = measure_many([("cat", path)], 1, cache, {"cat": first.metrics["cat"].sha256})
+    assert (again.metrics, again.broken, again.n_measured) == (first.metrics, {}, 0)
+    other = measure_many([("cat", path)], 1, cache, {"cat": "0" * 64})
+    assert "cannot be read" in other.broken["cat"]

@@ -56,7 +56,7 @@ def test_the_page_says_the_verdict_in_a_sentence_and_shows_the_quarantined_sampl
     flat = a_sample("flat", annotations=(a_box(width=0, height=12),), source={"file": "Annotations/flat.xml"})
     imported = [*good_imports(tmp_path), ImportedSample(flat, write_jpeg(tmp_path / "flat.jpg", 80))]
     page, _ = pages_of(imported, a_declaration(), here)
-    assert "4 samples pass all 13 rules. 1 sample is quarantined: it is not part of this version." in page
+    assert "4 samples pass all 15 rules. 1 sample is quarantined: it is not part of this version." in page
     assert "box 1 &#39;cat&#39; has no area: width 0 px, height 12 px" in page and "Annotations/flat.xml" in page
     assert [row[:2] for row in pictures_in(page)] == [(True, "")] * 5, "the quarantined one, and the four good ones"
     table = table_in(page)
@@ -91,7 +91,7 @@ def test_a_failing_version_says_so_and_puts_the_broken_rules_first(tmp_path, her
     samples, images = [i.sample for i in imported], {i.sample.id: i.image for i in imported}
     result = validate(samples, images, a_declaration(), (), here)
     page = render_validation_html(result, [], images, HEADING, samples, a_declaration())
-    assert result.outcome is Outcome.FAIL and "1 of 5 samples has problems; 1 of 13 rules are broken." in page
+    assert result.outcome is Outcome.FAIL and "1 of 5 samples has problems; 1 of 15 rules are broken." in page
     rows = re.findall(r"<code class=\"soft\">(\w+)</code>", page)
     assert rows[0] == "size_matches" and "Samples that break a rule" in page
 
@@ -130,5 +130,5 @@ def test_the_two_boxes_without_area_of_the_blood_cells_are_named(samples_dir, he
     assert all("has no area: width 0 px, height 0 px" in problem.reason for problem in screening.quarantined)
     assert len(screening.good) == 198
     page, _ = pages_of(found.samples, declaration, here, found.problems, Heading("blood-cells", "v1"))
-    assert "198 samples pass all 13 rules. 2 samples are quarantined" in page
+    assert "198 samples pass all 15 rules. 2 samples are quarantined" in page
     assert [reason[-36:] for _, _, reason, *_ in table_in(page)["problem"]] == ["has no area: width 0 px, height 0 px"] * 2

@@ -1,10 +1,14 @@
 """Every rule of the schema has a sample that breaks it and is found by name."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from lakegate.geometry import Keypoint, Rle
+from lakegate.masks import rle_of_mask
 from lakegate.quality.images import measure_many
-from lakegate.quality.schema import BOX_RULES, SAMPLE_RULES, find_problems
+from lakegate.quality.rules import OBJECT_RULES, SAMPLE_RULES, rules_of_task
+from lakegate.quality.schema import find_problems
 from lakegate.quality.tables import Tables, build_tables
 from lakegate.samples import Annotation
 from tests.quality.building import a_box, a_sample, write_jpeg
@@ -30,10 +34,54 @@ BROKEN = {
 }  # fmt: skip
 
 
-def problems_of(tmp_path, samples, images=None):
+EMPTY, FULL = rle_of_mask(np.zeros((48, 64))), rle_of_mask(np.ones((48, 64)))
+
+
+def a_shape(**shape) -> Annotation:
+    return Annotation("cat", (0, 0, 9, 9), **shape)
+
+
+TRIANGLE = (0, 0, 9, 0, 9, 9)
+BROKEN_SHAPES = {
+    "one_label_per_image": (
+        "classification", (Annotation("cat"), Annotation("dog")), "the image has 2 labels (cat, dog); expected",
+    ),
+    "label_of_whole_image": ("classification", (Annotation("cat"), a_box()), "object 2 'cat' has a shape"),
+    "mask_present": ("segmentation", (a_box(),), "object 1 'cat' has neither polygon nor mask"),
+    "keypoints_present": ("keypoints", (a_box(),), "object 1 'cat' has no keypoints"),
+    "polygon_has_area": (
+        "segmentation", (a_shape(polygons_px=(TRIANGLE, (1, 1, 5, 5, 9, 9))),), "object 1 'cat': polygon 2 has no area",
+    ),
+    "polygon_inside_image": (
+        "segmentation", (a_shape(polygons_px=((0, 0, 70, 0, 9, 9),)),),
+        "object 1 'cat': its polygon reaches 6 px outside; the image has 64 x 48 px",
+    ),
+    "mask_fits_image": (
+        "segmentation", (a_shape(rle=rle_of_mask(np.ones((64, 48)))),),
+        "object 1 'cat' has a mask of 48 x 64 px, the image has 64 x 48 px",
+    ),
+    "mask_not_empty": ("segmentation", (a_shape(rle=EMPTY),), "object 1 'cat' has a mask without a pixel"),
+    "keypoints_valid": (
+        "keypoints", (a_shape(keypoints=(Keypoint("eye", 3, 3), Keypoint("eye", 4, 4))),),
+        "object 1 'cat': keypoint 'eye' stands 2 times",
+    ),
+    "keypoints_inside_image": (
+        "keypoints", (a_shape(keypoints=(Keypoint("eye", 3, 58), Keypoint("ear", 0, 0, 0))),),
+        "object 1 'cat': a keypoint lies 10 px outside",
+    ),
+}  # fmt: skip
+GOOD_SHAPES = {
+    "classification": Annotation("cat"),
+    "detection": a_box(),
+    "segmentation": a_shape(polygons_px=(TRIANGLE,)),
+    "keypoints": a_shape(keypoints=(Keypoint("eye", 3, 3), Keypoint("ear", 0, 0, 0))),
+}
+
+
+def problems_of(tmp_path, samples, images=None, task="detection"):
     images = {s.id: write_jpeg(tmp_path / f"{s.id}.jpg", i) for i, s in enumerate(samples)} if images is None else images
     tables = build_tables(samples, images, measure_many(images.items(), 2))
-    return find_problems(tables, ("cat", "dog"))
+    return find_problems(tables, ("cat", "dog"), task)
 
 
 def test_good_samples_have_no_problem(tmp_path):
@@ -50,7 +98,56 @@ def test_a_sample_that_breaks_one_rule_is_found_by_name_with_the_numbers(tmp_pat
 
 def test_every_rule_of_the_schema_is_broken_by_a_test():
     elsewhere = {"sample_ids_unique", "image_exists", "image_is_whole", "annotation_has_sample"}
-    assert set(BROKEN) | elsewhere == {*SAMPLE_RULES, *BOX_RULES}
+    assert set(BROKEN) | set(BROKEN_SHAPES) | elsewhere == {*SAMPLE_RULES, *OBJECT_RULES}
+
+
+@pytest.mark.parametrize("task", sorted(GOOD_SHAPES))
+def test_a_good_object_of_each_task_has_no_problem(tmp_path, task):
+    assert problems_of(tmp_path, [a_sample("one", annotations=(GOOD_SHAPES[task],))], task=task) == []
+
+
+@pytest.mark.parametrize("rule", sorted(BROKEN_SHAPES))
+def test_a_shape_that_breaks_one_rule_of_its_task_is_found_by_name(tmp_path, rule):
+    task, annotations, reason = BROKEN_SHAPES[rule]
+    good = a_sample("one", annotations=(GOOD_SHAPES[task],))
+    (problem,) = problems_of(tmp_path, [good, a_sample("bad", annotations=annotations)], task=task)
+    assert (problem.sample_id, problem.rule) == ("bad", rule) and problem.reason.startswith(reason)
+
+
+def test_an_image_without_its_label_breaks_a_classification_dataset(tmp_path):
+    (problem,) = problems_of(tmp_path, [a_sample("bare", annotations=())], task="classification")
+    assert problem.rule == "one_label_per_image" and "has no label" in problem.reason
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_broken_polygons_are_found_in_a_dataset_of_another_task_too(tmp_path, task):
+    bad = a_sample("bad", annotations=(a_shape(polygons_px=((0, 0, 5, 5),)),))
+    assert [problem.rule for problem in problems_of(tmp_path, [bad], task=task)] == ["polygon_has_area"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [("", "be read"), ("P", "be read"), ("é1", "be read"), ("oooooo0", "be read"), ("4", "run lengths cover 4 of 3072 pixels")],
+)
+def test_damaged_run_lengths_are_a_problem_and_never_reach_the_decoder(tmp_path, counts, words):
+    bad = a_sample("bad", annotations=(a_shape(rle=Rle(48, 64, counts)),))
+    (problem,) = problems_of(tmp_path, [bad], task="segmentation")
+    assert problem.rule == "mask_fits_image" and words in problem.reason
+
+
+def test_a_mask_and_polygons_at_once_are_a_problem(tmp_path):
+    bad = a_sample("bad", annotations=(a_shape(rle=FULL, polygons_px=(TRIANGLE,)),))
+    assert "one of the two" in problems_of(tmp_path, [bad], task="segmentation")[0].reason
+
+
+def test_a_box_around_a_single_keypoint_needs_no_area(tmp_path):
+    point = Annotation("cat", (3, 3, 0, 0), keypoints=(Keypoint("eye", 3, 3),))
+    assert problems_of(tmp_path, [a_sample("one", annotations=(point,))], task="keypoints") == []
+
+
+def test_a_task_names_only_its_own_rules():
+    assert "mask_present" not in rules_of_task("detection") and "box_present" not in rules_of_task("classification")
+    assert len(rules_of_task("detection")) == 11
 
 
 def test_an_id_that_stands_twice_is_one_problem(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from lakegate.errors import ValidationFailed
 from lakegate.gate_rules import Outcome
 from lakegate.quality.problems import SampleProblem
-from lakegate.quality.rules import RULES
+from lakegate.quality.rules import rules_of_task
 from lakegate.quality.validation import screen, validate
 from lakegate.samples import ImportedSample
 from lakegate.settings import Settings
@@ -44,8 +44,9 @@ def test_a_good_set_passes_every_rule_with_a_sentence_that_counts_them(tmp_path,
     imported = good_imports(tmp_path)
     result = validate([item.sample for item in imported], images_of(imported), a_declaration(), (), here)
     assert result.outcome is Outcome.PASS and not result.problems
-    assert result.sentence == f"4 samples pass all {len(RULES)} rules."
-    assert {line.name for line in result.judging_rules} == set(RULES)
+    assert result.sentence == "4 samples pass all 15 rules."
+    leaks = {"no_leak_between_splits", "no_group_in_two_splits", "no_near_leak_between_splits"}
+    assert {line.name for line in result.judging_rules} == {*rules_of_task("detection"), *leaks, "splits_filled"}
     assert list(result.metrics["sample_id"]) == ["good0", "good1", "good2", "good3"]
 
 
