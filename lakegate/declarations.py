@@ -51,6 +51,11 @@ class QualityTable(Strict):
     contrast: tuple[float, float] | None = None
     entropy: tuple[float, float] | None = None
     blur_min: float | None = Field(default=None, ge=0)
+    max_empty_share: Share | None = None
+    min_objects_per_label: int | None = Field(default=None, ge=1)
+    max_label_share: Share | None = None
+    min_samples_per_group: int | None = Field(default=None, ge=1)
+    max_shift: Share | None = None
     near_duplicate_bits: int = Field(default=4, ge=-1, le=8)  # of 64; -1: only exact copies are looked for
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
 
 app = typer.Typer(no_args_is_help=True)
+FormatOption = Annotated[SourceFormat, typer.Option("--format", help="Format of the export; auto looks at the files.")]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run the flow in this process instead of on a work pool.")]
 WHAT = "Folder, archive, s3://bucket/prefix or lakefs://repository/ref/path"
 ImagesOption = Annotated[str, typer.Option("--images", help=f"{WHAT} of the images, where the export has none.")]
@@ -32,7 +33,13 @@ def absolute(address: str, what: str) -> str:
 
 
 @app.command("init")
-def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json: JsonOption = False) -> None:
+def init(
+    dataset: str,
+    source: SourceOption,
+    images: ImagesOption = "",
+    source_format: FormatOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
     """Write datasets/<dataset>/dataset.toml from what an export holds; it can be published unedited."""
     from lakegate.formats.proposing import propose_dataset_toml
     from lakegate.lifecycle.sources import open_source
@@ -42,7 +49,7 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json:
     if path.exists():
         raise BadInput(f"{path} exists already; edit it, or choose another name")
     opened = [open_source(settings, address) for address in (source, images) if address]
-    text = propose_dataset_toml(opened[0].path, opened[1].path if images else None)
+    text = propose_dataset_toml(opened[0].path, opened[1].path if images else None, source_format)
     for item in opened:
         item.close()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +59,9 @@ def init(dataset: str, source: SourceOption, images: ImagesOption = "", as_json:
         return
     console().print(f"wrote {path}:\n")
     console().print(text, markup=False)
-    console().print(f"next: lakegate data publish {dataset} --source {source} --version v1", markup=False)
+    chosen = f" --format {source_format}" if source_format != "auto" else ""
+    beside = f" --images {images}" if images else ""
+    console().print(f"next: lakegate data publish {dataset} --source {source}{beside}{chosen} --version v1", markup=False)
 
 
 @app.command("publish")
@@ -62,7 +71,7 @@ def publish(
     source: SourceOption = "",
     ref: Annotated[str, typer.Option("--ref", help="Instead of --source: branch of the dataset in lakeFS, as main.")] = "",
     images: ImagesOption = "",
-    source_format: Annotated[SourceFormat, typer.Option("--format", help="Format of the export.")] = "auto",
+    source_format: FormatOption = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="What is new, in a sentence.")] = "",
     where: Annotated[str, typer.Option("--where", help='Only these samples, for example: count("person") == 0')] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of samples for which the export states none.")] = "",
@@ -181,6 +190,16 @@ def diff(
         console().print(describe_diff(difference, f"{dataset}@{old}", f"{dataset}@{new}"), markup=False)
     if shown:
         typer.echo(f"page: {shown.page.url}", err=as_json)
+
+
+@app.command("suggest")
+def suggest(
+    dataset: str, ref: Annotated[str, typer.Argument(help="Tag, branch or commit; else the newest version.")] = ""
+) -> None:
+    """Propose [quality] limits from a version: TOML with the reason of each line, to paste into dataset.toml."""
+    from lakegate.lifecycle.suggested_limits import suggest_limits
+
+    print(suggest_limits(Settings.load(), dataset, ref), end="")
 
 
 @app.command("get")

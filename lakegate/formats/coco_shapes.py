@@ -7,7 +7,7 @@ from typing import Any
 from lakegate.formats.json_values import is_number, word_of
 from lakegate.formats.reading import SourceObject
 from lakegate.formats.run_lengths import rle_of_coco
-from lakegate.formats.shapes import UnreadableShape
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint, Polygon, Rle
 from lakegate.masks import box_of_points, box_of_rle
 from lakegate.samples import Box

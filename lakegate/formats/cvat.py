@@ -15,7 +15,8 @@ from lakegate.formats.cvat_xml import CvatImage, CvatMeta, CvatTrack, is_cvat, i
 from lakegate.formats.export_files import ExportFiles, leads_outside
 from lakegate.formats.frame_store import FrameStore
 from lakegate.formats.reading import Reading, SizePx, SourceObject, SourceRecord
-from lakegate.formats.shapes import UnreadableShape, counted
+from lakegate.formats.shapes import counted
+from lakegate.formats.unreadable import UnreadableShape
 
 __all__ = ["is_cvat", "iterate_cvat", "read_cvat"]
 
@@ -40,19 +41,20 @@ def read_cvat(export: ExportFiles) -> Reading:
         file = LabelFile(path, export.relative(path))
         reading.label_files[file.relative] = path
         labels.update(dict.fromkeys(_read_file(export, finder, reading, file)))
-    for record in reading.records:
-        labels.update(dict.fromkeys(item.label for item in record.objects))
     reading.labels = list(labels)
     return reading
 
 
 def _read_file(export: ExportFiles, finder: ImageFinder, reading: Reading, file: LabelFile) -> tuple[str, ...]:
-    """Read one file and return the labels that its head declares."""
+    """Read one file and return the labels that its head declares, and then those that its shapes have."""
     unread: Counter[str] = Counter()
+    used: dict[str, None] = {}
     n_images = n_ellipses = 0
     with FrameStore() as store:
         video = VideoReading(export, finder, file, store)
         for part in iterate_cvat(file.path):
+            if not isinstance(part, CvatMeta):
+                used.update(dict.fromkeys(shape.label for shape in part.shapes if shape.problem is None))
             if isinstance(part, CvatMeta):
                 file = LabelFile(file.path, file.relative, part)
                 video.file = file
@@ -67,7 +69,7 @@ def _read_file(export: ExportFiles, finder: ImageFinder, reading: Reading, file:
         video.finish(reading, only_tracks=n_images == 0)
     unread.update(video.unread)
     _note(reading, file.relative, unread, n_ellipses, video.n_estimated)
-    return file.meta.labels
+    return (*file.meta.labels, *used)
 
 
 def _note(reading: Reading, file: str, unread: Counter[str], n_ellipses: int, n_estimated: int) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from lakegate.formats.reading import SizePx, SourceObject
 from lakegate.formats.shapes import (
-    UnreadableShape,
     check_part,
     finite,
     polygon_of_ellipse,
@@ -17,6 +16,7 @@ from lakegate.formats.shapes import (
     rle_of_crop,
     whole,
 )
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint, Polygon, Rle
 from lakegate.masks import box_of_points, box_of_rle
 

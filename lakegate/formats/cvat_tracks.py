@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lakegate.formats.cvat_shapes import CvatShape, Joint
-from lakegate.formats.shapes import UnreadableShape
+from lakegate.formats.unreadable import UnreadableShape
 
 LINEAR = frozenset({"box", "ellipse"})
 

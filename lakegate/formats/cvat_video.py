@@ -12,7 +12,8 @@ from lakegate.formats.cvat_xml import CvatTask, CvatTrack
 from lakegate.formats.export_files import ExportFiles
 from lakegate.formats.frame_store import FrameItem, FrameStore
 from lakegate.formats.reading import Reading, SourceObject, SourceRecord
-from lakegate.formats.shapes import MAX_FRAME, UnreadableShape
+from lakegate.formats.shapes import MAX_FRAME
+from lakegate.formats.unreadable import UnreadableShape
 
 
 @dataclass

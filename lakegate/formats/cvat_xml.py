@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from lakegate.errors import BadExport
 from lakegate.formats.cvat_shapes import NOT_MODELLED, SHAPES, CvatShape, read_shape
 from lakegate.formats.reading import SizePx
-from lakegate.formats.shapes import MAX_FRAME, UnreadableShape
+from lakegate.formats.shapes import MAX_FRAME
+from lakegate.formats.unreadable import UnreadableShape
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -11,7 +11,7 @@ from lakegate.formats.export_files import SPLIT_WORDS, ExportFiles, key_of, lead
 from lakegate.formats.json_stream import ListBegins, iterate_members
 from lakegate.formats.reading import Reading, SizePx, SourceRecord
 from lakegate.formats.registry import is_format
-from lakegate.formats.shapes import UnreadableShape
+from lakegate.formats.unreadable import UnreadableShape
 
 NOT_DATUMARO = frozenset({"images", "shapes", "imagePath"})
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from lakegate.formats.reading import SourceObject
-from lakegate.formats.shapes import UnreadableShape
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.samples import Annotation
 
 FrameItem = SourceObject | UnreadableShape

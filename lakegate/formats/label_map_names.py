@@ -39,9 +39,14 @@ def read_names(export: ExportFiles, reading: Reading) -> MapNames:
     """Read the names beside the maps; else the dataset's labels count from 1 on, and the reading says so.
 
     Raises:
-        BadExport: a file of names is not one, or neither it nor the dataset names a class.
+        BadExport: a file of names is not one, or neither a file nor the dataset names a class.
     """
     found = name_files(export.files)
+    if not found and not export.labels:
+        raise BadExport(
+            "the label maps do not name their classes; add a labelmap.txt beside them (label:red,green,blue:: in each line, "
+            'background first) or a labelmap.json ({"1": "road"})'
+        )
     if not found:
         labels = [label for label in assumed_names(export.labels, reading) if label.lower() != BACKGROUND]
         return MapNames(dict(enumerate(labels, start=1)), {})

@@ -4,7 +4,6 @@ Of several annotations of a task the newest counts that was not cancelled; predi
 task, so it may be larger than the memory.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,12 +14,13 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from lakegate.errors import BadExport, BadImage
 from lakegate.formats.export_files import IMAGE_SUFFIXES, ExportFiles, key_of, leads_outside, split_in
+from lakegate.formats.json_stream import ListBegins, iterate_members
 from lakegate.formats.label_studio_results import Annotated, objects_of
 from lakegate.formats.reading import Reading, SourceRecord
-from lakegate.formats.shapes import UnreadableShape, counted
+from lakegate.formats.shapes import counted
+from lakegate.formats.unreadable import UnreadableShape
 
 Json = dict[str, Any]
-PIECE_CHARS = 1 << 16
 MAX_TASK_BYTES = 1 << 26  # of a file that is one task; a larger object is another format's
 IMAGE_KEYS = ("image", "img", "url")
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
@@ -77,42 +77,23 @@ def read_label_studio(export: ExportFiles) -> Reading:
 
 
 def iterate_tasks(path: Path) -> Iterator[Any]:
-    """Yield the items of a JSON list one by one (a single object counts as a list of one); raises ``BadExport``."""
-    decoder = json.JSONDecoder()
-    with path.open(encoding="utf-8-sig") as file:
-        try:
-            text = file.read(PIECE_CHARS).lstrip()
-            in_list = text.startswith("[")
-            text = text[1:] if in_list else text
-            while True:
-                text = text.lstrip(" \t\r\n,") or file.read(PIECE_CHARS).lstrip(" \t\r\n,")
-                if not text or (in_list and text.startswith("]")):
-                    if in_list and not text:
-                        raise BadExport(f"{path.name} ends before its list does; export it again")
-                    return
-                item, text = _decoded(decoder, text, file)
-                yield item
-        except (ValueError, RecursionError) as error:
-            raise BadExport(f"{path.name} is not JSON ({error}); export it again") from error
-
-
-def _decoded(decoder: json.JSONDecoder, text: str, file: Any) -> tuple[Any, str]:
-    """Decode the first item of ``text``, reading on where it is not whole; pieces double, so that it stays linear."""
-    while True:
-        try:
-            item, end = decoder.raw_decode(text)
-            if end < len(text) or isinstance(item, dict | list):
-                return item, text[end:]
-        except json.JSONDecodeError:
-            more = file.read(max(PIECE_CHARS, len(text)))
-            if not more:
-                raise
-            text += more
-            continue
-        more = file.read(PIECE_CHARS)
-        if not more:
-            return item, text[end:]
-        text += more
+    """Yield the tasks of a file one by one; a single object is one task. Raises ``BadExport`` where it is no JSON."""
+    alone: Json = {}
+    try:
+        for key, value in iterate_members(path):
+            if value is ListBegins:
+                if key:
+                    alone[key] = []
+            elif not key:
+                yield value
+            elif isinstance(alone.get(key), list):
+                alone[key].append(value)
+            else:
+                alone[key] = value
+    except ValueError as error:
+        raise BadExport(f"{path.name} is not JSON ({error}); export it again") from error
+    if alone:
+        yield alone
 
 
 def _annotations(task: Json) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakegate.formats.reading import SizePx
-from lakegate.formats.shapes import UnreadableShape
+from lakegate.formats.unreadable import UnreadableShape
 
 CHANNELS = 4
 

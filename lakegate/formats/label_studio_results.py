@@ -1,21 +1,15 @@
 """The results of one Label Studio annotation: percentages of the image become pixels, regions become objects."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lakegate.formats.json_values import is_number
 from lakegate.formats.label_studio_brush import alpha_of_rle
 from lakegate.formats.reading import SizePx, SourceObject
-from lakegate.formats.shapes import (
-    UnreadableShape,
-    finite,
-    polygon_of_ellipse,
-    polygon_of_points,
-    rle_of_crop,
-    turned,
-)
+from lakegate.formats.shapes import finite, polygon_of_ellipse, polygon_of_points, rle_of_crop, turned
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint, Polygon
 from lakegate.masks import box_of_points, box_of_rle
 
@@ -188,7 +182,7 @@ def _px(value: Json, name: str, side_px: int, what: str) -> float:
 
 def _stated_size(items: Sequence[Json]) -> SizePx | None:
     for item in items:
-        sides = item.get("original_width"), item.get("original_height")
-        if all(isinstance(side, int | float) and math.isfinite(side) and side > 0 for side in sides):
-            return int(sides[0] or 0), int(sides[1] or 0)
+        sides: list[Any] = [item.get("original_width"), item.get("original_height")]
+        if all(is_number(side) and side >= 1 for side in sides):
+            return int(sides[0]), int(sides[1])
     return None

@@ -15,7 +15,8 @@ from lakegate.errors import BadExport, BadImage
 from lakegate.formats.export_files import LABEL_FOLDERS, ExportFiles, key_of, split_in
 from lakegate.formats.labelme_shapes import objects_of, true_flags
 from lakegate.formats.reading import Reading, SizePx, SourceObject, SourceRecord
-from lakegate.formats.shapes import UnreadableShape, counted
+from lakegate.formats.shapes import counted
+from lakegate.formats.unreadable import UnreadableShape
 
 Json = dict[str, Any]
 NO_SHAPES = "is_labelme"

@@ -13,15 +13,8 @@ from io import BytesIO
 from typing import Any
 
 from lakegate.formats.reading import SizePx, SourceObject
-from lakegate.formats.shapes import (
-    UnreadableShape,
-    check_part,
-    finite,
-    polygon_of_ellipse,
-    polygon_of_points,
-    rle_of_crop,
-    whole,
-)
+from lakegate.formats.shapes import check_part, finite, polygon_of_ellipse, polygon_of_points, rle_of_crop, whole
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Keypoint, Polygon
 from lakegate.masks import box_of_points, box_of_rle
 from lakegate.samples import Box

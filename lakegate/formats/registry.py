@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from lakegate.formats.reading import Reading
     from lakegate.formats.staging import Stage
 
-Format = Literal["voc", "coco", "yolo", "cvat", "datumaro", "image-folders", "instance-masks", "semantic-masks"]
+Format = Literal[
+    "voc", "coco", "yolo", "cvat", "labelme", "label-studio", "datumaro", "image-folders", "instance-masks", "semantic-masks"
+]
 SourceFormat = Literal["auto", Format]
 
 
@@ -43,6 +45,10 @@ FORMATS: dict[str, KnownFormat] = {
             "coco_staging:stage_coco", "coco_instances",
         ),
         KnownFormat("cvat", "CVAT for images and for video 1.1 (*.xml)", "cvat:read_cvat", "cvat_xml:is_cvat", ".xml"),
+        KnownFormat("labelme", "LabelMe (*.json, one per image)", "labelme:read_labelme", "labelme:is_labelme", ".json"),
+        KnownFormat(
+            "label-studio", "Label Studio (*.json)", "label_studio:read_label_studio", "label_studio:is_label_studio", ".json"
+        ),
         KnownFormat(
             "datumaro", "Datumaro (annotations/*.json)", "datumaro_json:read_datumaro", "datumaro_json:is_datumaro", ".json"
         ),

@@ -8,24 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lakegate.formats.json_values import is_number
 from lakegate.formats.reading import SizePx
+from lakegate.formats.unreadable import UnreadableShape
 from lakegate.geometry import Polygon, Rle
 from lakegate.samples import Box
 
 ELLIPSE_POINTS = 64  # the polygon inside covers 99.8 % of the ellipse's area
-MAX_FRAME = 2**31 - 1
-
-
-class UnreadableShape(ValueError):
-    """One shape breaks its format; ``rule`` names how."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
+MAX_FRAME = 10**9 - 1
 
 
 def finite(value: Any, what: str, rule: str = "shape_is_readable") -> float:
-    """Return a finite number; raises ``UnreadableShape`` that says what should have been one.
+    """Return a number that can be a place in an image; raises ``UnreadableShape`` that says what should have been one.
 
     >>> finite("12.50", "xtl of a box")
     12.5
@@ -34,14 +28,17 @@ def finite(value: Any, what: str, rule: str = "shape_is_readable") -> float:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        raise UnreadableShape(rule, f"{what} is {_shown(value)}; expected a finite number")
+    if not is_number(number):
+        raise UnreadableShape(rule, f"{what} is {_shown(value)}; expected a number")
     return number
 
 
 def whole(value: Any, what: str, highest: int = MAX_FRAME) -> int:
     """Return a whole number from 0 to ``highest``; raises ``UnreadableShape``."""
-    number = finite(value, what)
+    try:
+        number = finite(value, what)
+    except UnreadableShape:
+        number = -1
     if number != int(number) or not 0 <= number <= highest:
         raise UnreadableShape("shape_is_readable", f"{what} is {_shown(value)}; expected a whole number from 0 to {highest}")
     return int(number)

@@ -185,7 +185,7 @@ class ObjectCache:
             index.executemany(
                 "insert into files values (?, ?, ?, ?, ?, ?) on conflict (sha256) do update set size = excluded.size, "
                 "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode",
-                ((name, *state.to_row(), now) for name, state in states.items()),
+                ((name, *state, now) for name, state in states.items()),
             )
 
     @contextmanager

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from lakegate.canonical import sha256_bytes
 from lakegate.errors import ChecksumMismatch, ServiceRefused, VersionExists
+from lakegate.lake.bulk import many_rows
 from lakegate.lake.content import Digests, digests_of
 from lakegate.lake.manifest import Manifest, ManifestStore, Window, bring_forward
 from lakegate.lake.objects import Change, Commit, Content, ObjectEntry, Progress, load
@@ -109,25 +109,29 @@ class LakeClient:
             found[entry.path] = sha256_bytes(self.read(repository, ref, entry.path))
 
         self._transport.in_parallel(fetch, [entry for entry in listed if entry.sha256 is None])
-        return [replace(entry, sha256=entry.sha256 or found[entry.path]) for entry in listed]
+        return [entry if entry.sha256 else entry._replace(sha256=found[entry.path]) for entry in listed]
 
+    @many_rows()
     def manifest(self, repository: str, ref: str) -> Manifest:
         """Return everything that is committed at ``ref``: by a diff where an ancestor is known here, else by a listing.
 
         Raises:
             VersionNotFound: there is no such repository or reference.
         """
+        at_once = self._manifests.of_commit(repository, ref)
+        if at_once:
+            return at_once
         line = self.log(repository, ref, NEAR)
         known = self._manifests.nearest(repository, [commit.meta_range_id for commit in line])
-        if known and known[0] == 0:
-            return known[1]
         commit = line[0]
+        if known and known[0] == 0:
+            return self._manifests.remember(repository, commit.meta_range_id, known[1], commit.id)
         entries = self._brought_forward(repository, line[known[0]], commit, known[1]) if known else None
         if entries is None:
             entries = self.list_objects(repository, commit.id)
         manifest = Manifest.of(self.complete_sha256(repository, commit.id, entries))
         self._manifests.keep(repository, commit.meta_range_id, manifest)
-        return manifest
+        return self._manifests.remember(repository, commit.meta_range_id, manifest, commit.id)
 
     def _brought_forward(self, repository: str, old: Commit, new: Commit, base: Manifest) -> list[ObjectEntry] | None:
         changes = self.diff(repository, old.id, new.id)

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 from lakegate.errors import LakeError
 from lakegate.lake.objects import ObjectEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(NamedTuple):
     """Size, SHA-256 and MD5 of some bytes."""
 
     size_bytes: int
@@ -34,8 +34,8 @@ def content_digest(entries: Iterable[ObjectEntry]) -> str:
         LakeError: an entry has no SHA-256; complete it with ``LakeClient.complete_sha256``.
     """
     digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.path):
-        if entry.sha256 is None:
-            raise LakeError(f"{entry.path} has no SHA-256 yet; complete the listing with LakeClient.complete_sha256")
-        digest.update(f"{entry.path}\t{entry.sha256}\t{entry.size_bytes}\n".encode())
+    for path, _, size_bytes, sha256 in sorted(entries, key=itemgetter(0)):
+        if sha256 is None:
+            raise LakeError(f"{path} has no SHA-256 yet; complete the listing with LakeClient.complete_sha256")
+        digest.update(f"{path}\t{sha256}\t{size_bytes}\n".encode())
     return digest.hexdigest()

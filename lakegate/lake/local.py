@@ -11,7 +11,7 @@ from lakegate.lake.cache import ObjectCache
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion, LocalImage, LocalVersion
 from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, ObjectEntry, Progress
-from lakegate.lake.stat_index import StatIndex, root_of
+from lakegate.lake.stat_index import StatIndex, absolute, root_of
 from lakegate.samples import ImportedSample, Sample, sample_id_of
 from lakegate.settings import Settings
 
@@ -41,7 +41,7 @@ def seed(settings: Settings, path: Path, sha256: str) -> None:
 def seed_samples(settings: Settings, imported: Iterable[ImportedSample]) -> None:
     """Seed the cache with images and annotation files that a publisher uploaded; known files are not read again."""
     cache, items = cache_of(settings), list(imported)
-    index = StatIndex(settings.cache_dir, root_of(item.image for item in items))
+    index = StatIndex(settings.cache_dir, root_of(absolute(item.image) for item in items))
     stored: list[str] = []
 
     def store(data: bytes, sha256: str, name: str) -> None:
@@ -50,7 +50,7 @@ def seed_samples(settings: Settings, imported: Iterable[ImportedSample]) -> None
             stored.append(sha256)
 
     for item in items:
-        known = index.find(item.image)
+        known = index.find(absolute(item.image))
         if known is None or not cache.path(known.sha256).exists():
             data = item.image.read_bytes()
             store(data, sha256_bytes(data), item.sample.id)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -25,7 +26,7 @@ class Manifest:
     @classmethod
     def of(cls, entries: Iterable[ObjectEntry]) -> "Manifest":
         """Sort the entries and compute their digest; raises ``LakeError`` where one has no SHA-256."""
-        ordered = tuple(sorted(entries, key=lambda entry: entry.path))
+        ordered = tuple(sorted(entries, key=itemgetter(0)))
         return cls(ordered, content_digest(ordered))
 
     @property
@@ -53,20 +54,25 @@ class ManifestStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._recent: dict[tuple[str, str], Manifest] = {}
+        self._commits: dict[tuple[str, str], str] = {}
+
+    def of_commit(self, repository: str, commit: str) -> Manifest | None:
+        """Return the manifest of a commit that this process met before."""
+        meta_range_id = self._commits.get((repository, commit))
+        return self.find(repository, meta_range_id) if meta_range_id else None
 
     def find(self, repository: str, meta_range_id: str) -> Manifest | None:
         """Return a known manifest."""
         known = self._recent.get((repository, meta_range_id)) or self._read(self._path(repository, meta_range_id))
-        return self._remember(repository, meta_range_id, known) if known else None
+        return self.remember(repository, meta_range_id, known) if known else None
 
     def keep(self, repository: str, meta_range_id: str, manifest: Manifest) -> None:
         """Keep a manifest for later runs; the oldest ones of the repository are removed."""
-        self._remember(repository, meta_range_id, manifest)
         path = self._path(repository, meta_range_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [(entry.path, entry.checksum_md5, entry.size_bytes, entry.sha256) for entry in manifest.entries]
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".part-", delete=False) as aside:
-            json.dump({"content_digest": manifest.content_digest, "entries": rows}, aside)
+        content = json.dumps({"content_digest": manifest.content_digest, "entries": manifest.entries})
+        with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as aside:
+            aside.write(content.encode())
         Path(aside.name).replace(path)
         for old in sorted(path.parent.glob("*.json"), key=_modified_ns, reverse=True)[KEPT_PER_REPOSITORY:]:
             old.unlink(missing_ok=True)
@@ -79,7 +85,10 @@ class ManifestStore:
                 return place, manifest
         return None
 
-    def _remember(self, repository: str, meta_range_id: str, manifest: Manifest) -> Manifest:
+    def remember(self, repository: str, meta_range_id: str, manifest: Manifest, commit: str = "") -> Manifest:
+        """Keep a manifest in memory, beside the last few, and note which commit it is of; returns it."""
+        if commit:
+            self._commits[repository, commit] = meta_range_id
         key = (repository, meta_range_id)
         self._recent = {**{known: item for known, item in self._recent.items() if known != key}, key: manifest}
         self._recent = dict(list(self._recent.items())[-KEPT_IN_MEMORY:])
@@ -91,7 +100,7 @@ class ManifestStore:
     def _read(self, path: Path) -> Manifest | None:
         try:
             content = json.loads(path.read_bytes())
-            entries = tuple(ObjectEntry(*row) for row in content["entries"])
+            entries = tuple(map(ObjectEntry._make, content["entries"]))
             manifest = Manifest(entries, content_digest(entries))
             os.utime(path)
         except (OSError, ValueError, TypeError, KeyError):

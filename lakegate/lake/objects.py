@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 MAIN = "main"
 EVIDENCE = "evidence"
@@ -16,8 +17,7 @@ Content = bytes | Path
 Progress = Callable[[int, int], None]  # (done, of all)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectEntry:
+class ObjectEntry(NamedTuple):
     """One object of a listing. ``sha256`` is what the uploader claimed; readers verify it against the bytes."""
 
     path: str

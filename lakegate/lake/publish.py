@@ -9,8 +9,8 @@ from lakegate.failpoints import reach
 from lakegate.lake.attestation import PASS, Attestation, require_attestation, sign_and_store
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion
-from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, MAIN, Commit, Content, Progress
-from lakegate.lake.writing import Deferred, Tree, WriteSummary, write_tree
+from lakegate.lake.objects import ANNOTATIONS, DECLARATION, IMAGES, MAIN, Commit, Progress
+from lakegate.lake.writing import Deferred, File, Tree, Wanted, WriteSummary, write_tree
 from lakegate.samples import ImportedSample
 from lakegate.settings import Settings
 
@@ -182,9 +182,9 @@ def find_tagged(client: LakeClient, dataset: str, tag: str, digest: str) -> str 
     return commit
 
 
-def _statement(imported: Sequence[ImportedSample], declaration_text: str) -> dict[str, Content | Deferred]:
+def _statement(imported: Sequence[ImportedSample], declaration_text: str) -> Wanted:
     """Return what the branch has to hold; annotation files are made when they are looked at, so they need no memory."""
-    wanted: dict[str, Content | Deferred] = {}
+    wanted: dict[str, bytes | File | Deferred] = {}
     for number, item in enumerate(imported):
         if item.annotation_object in wanted:
             raise BadInput(f"two images are the sample '{item.sample.id}', one of them {item.image}; rename one")

@@ -44,7 +44,7 @@ def pin_ref(client: LakeClient, dataset: str, ref: str) -> PinnedRef:
         if open_changes:
             names = ", ".join(f"{change.path} ({change.kind})" for change in open_changes[:SHOWN])
             raise LakeError(
-                f"branch '{ref}' of '{dataset}' has {len(open_changes)} uncommitted changes: {names}"
+                f"branch '{ref}' of '{dataset}' holds what nobody committed ({len(open_changes)}): {names}"
                 f"{' …' if len(open_changes) > SHOWN else ''}; commit or reset them in lakeFS, then run it again"
             )
     return PinnedRef(version, client.head(dataset, version.commit), is_branch)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from http.client import HTTPException
 from json import dumps, loads
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -18,11 +19,12 @@ import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
 from lakegate.errors import LakegateError, PublishConflict, ServiceRefused, ServiceUnavailable, VersionNotFound
+from lakegate.lake.connections import STALE_S, Answer, Connections
 from lakegate.lake.objects import Progress
 from lakegate.settings import Settings
 
 CONNECT_S, READ_S = 5, 300  # a merge waits for its hooks
-RACES, STALE_S = 6, 0.1
+RACES = 6
 PAGE = 1000  # the most that lakeFS gives in one answer
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 START_IT = "`lakegate status` shows whether it runs, `lakegate up` starts it, then run the same command again"
@@ -63,10 +65,12 @@ class Transport:
         settings.require_lakefs()
         self._settings = settings
         self.endpoint = settings.lakefs_endpoint.rstrip("/").removesuffix("/api/v1")
+        self._base_path = urlsplit(self.endpoint).path
         self._proxy = _proxy_for(self.endpoint)
         timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
         options: dict[str, Any] = {"maxsize": settings.connections, "block": True, "retries": False, "timeout": timeout}
-        self._pool = urllib3.ProxyManager(self._proxy, **options) if self._proxy else urllib3.PoolManager(**options)
+        self._through_proxy = urllib3.ProxyManager(self._proxy, **options) if self._proxy else None
+        self._connections = Connections(self.endpoint, settings.connections, CONNECT_S, READ_S)
         secret = settings.lakefs_secret_access_key.get_secret_value()
         pair = b64encode(f"{settings.lakefs_access_key_id}:{secret}".encode()).decode()
         self._headers = {"Authorization": f"Basic {pair}"}
@@ -109,32 +113,35 @@ class Transport:
         json: object = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Answer:
         """Send one request below ``/api/v1``; ``what`` completes "lakeFS refused to …" in errors.
 
         Raises:
             ServiceUnavailable: no answer, or 5xx. ServiceRefused, VersionNotFound, PublishConflict: lakeFS said no.
         """
-        url = f"{self.endpoint}/api/v1/{path}" + (f"?{urlencode(params)}" if params else "")
+        target = f"/api/v1/{path}" + (f"?{urlencode(params)}" if params else "")
         sent = {**self._headers, **(headers or {})}
         if json is not None:
             body, sent["Content-Type"] = dumps(json).encode(), "application/json"
         try:
-            response = self._send(method, url, body, sent)
-        except HTTPError as error:
+            response = self._send(method, target, body, sent)
+        except (HTTPError, HTTPException, OSError) as error:
             raise self._no_answer(what, error) from error
         if response.status >= 300:
             words = response.data.decode(errors="replace")
             raise refusal(response.status, words, what, meaning or {}) from HTTPError(f"{response.status}: {words[:500]}")
         return response
 
-    def _send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """Send once more where an idle connection was closed: all requests may be repeated."""
+    def _send(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        if self._through_proxy is None:
+            return self._connections.send(method, self._base_path + target, body, headers)
+        url = self.endpoint + target
         try:
-            return self._pool.urlopen(method, url, body=body, headers=headers, redirect=False)
-        except (ProtocolError, NewConnectionError):
+            answer = self._through_proxy.urlopen(method, url, body=body, headers=headers, redirect=False)
+        except (ProtocolError, NewConnectionError):  # an idle connection was closed: all requests may be repeated
             time.sleep(STALE_S)
-            return self._pool.urlopen(method, url, body=body, headers=headers, redirect=False)
+            answer = self._through_proxy.urlopen(method, url, body=body, headers=headers, redirect=False)
+        return Answer(answer.status, answer.data, answer.headers)
 
     def pages(
         self, path: str, what: str, limit: int | None = None, first_after: str = "", **parameters: Any

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from lakegate.canonical import sha256_file
 from lakegate.errors import BadInput
 from lakegate.lake.attestation import require_attestation
+from lakegate.lake.bulk import many_rows
 from lakegate.lake.cache import ASIDE, ObjectCache
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import cache_of, fetch_objects, lease, version_objects
@@ -45,6 +47,7 @@ class FolderRecord:
     incoming: Mapping[str, str]
 
 
+@many_rows()
 def get_version(
     client: LakeClient, settings: Settings, version: DatasetVersion, folder: Path, progress: Progress | None = None
 ) -> GetSummary:
@@ -79,6 +82,7 @@ def get_version(
     return GetSummary(len(entries), len(missing), len(gone))
 
 
+@many_rows()
 def snapshot_version(
     client: LakeClient, settings: Settings, version: DatasetVersion, progress: Progress | None = None
 ) -> tuple[Path, str]:
@@ -149,8 +153,9 @@ def _check_unedited(
 ) -> dict[str, tuple[str, FileState]]:
     """Return what lies in the folder as recorded, with its state now; raises ``BadInput`` naming what a person edited."""
     kept, edited = {}, []
+    root = f"{folder}{os.sep}"
     for path, (sha256, state) in record.files.items():
-        now = _state(folder / path)
+        now = _state(f"{root}{path}")
         if now is not None and now == state:
             kept[path] = sha256, now
             continue
@@ -176,7 +181,7 @@ def _check_unedited(
     return kept
 
 
-def _state(path: Path) -> FileState | None:
+def _state(path: str | Path) -> FileState | None:
     try:
         return FileState.of(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -189,7 +194,7 @@ def _read_record(folder: Path, version: DatasetVersion) -> FolderRecord:
         return empty
     try:
         content = json.loads((folder / RECORD).read_bytes())
-        files = {path: (sha256, FileState(*state)) for path, sha256, state in content["files"]}
+        files = {path: (sha256, FileState._make(state)) for path, sha256, *state in content["files"]}
         record = FolderRecord(content["dataset"], content["reference"], files, content["incoming"])
     except FileNotFoundError as error:
         words = f"{folder} is not empty, and no version lies in it; give a new folder for {version.reference}"
@@ -202,7 +207,7 @@ def _read_record(folder: Path, version: DatasetVersion) -> FolderRecord:
 
 
 def _write_record(folder: Path, record: FolderRecord) -> None:
-    rows = [(path, sha256, state.to_row()) for path, (sha256, state) in record.files.items()]
+    rows = [(path, sha256, *state) for path, (sha256, state) in record.files.items()]
     content = {"dataset": record.dataset, "reference": record.reference, "files": rows, "incoming": dict(record.incoming)}
     aside = folder / f"{ASIDE}{RECORD}"
     aside.write_text(json.dumps(content), encoding="utf-8")

@@ -1,15 +1,18 @@
 """What has to be sent: files are read only where they are not known, and hashed while others are on their way."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from lakegate.lake.bulk import many_rows
 from lakegate.lake.client import LakeClient
 from lakegate.lake.content import Digests, digests_of
-from lakegate.lake.objects import ANNOTATIONS, IMAGES, Content, ObjectEntry, Progress
-from lakegate.lake.stat_index import StatIndex, read_whole, root_of
+from lakegate.lake.objects import ANNOTATIONS, IMAGES, ObjectEntry, Progress
+from lakegate.lake.stat_index import StatIndex, absolute, read_whole, root_of
 
+File = os.PathLike[str]  # a path, or an entry of os.scandir, which is made in a tenth of the time
 Deferred = Callable[[], bytes]
+Wanted = Mapping[str, bytes | File | Deferred]
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Tree:
     Files are known again by their state (:mod:`lakegate.lake.stat_index`).
     """
 
-    def __init__(self, client: LakeClient, wanted: Mapping[str, Content | Deferred]) -> None:
+    def __init__(self, client: LakeClient, wanted: Wanted) -> None:
         self._client, self._wanted = client, wanted
-        root = root_of(item for item in wanted.values() if isinstance(item, Path))
+        root = root_of(absolute(item) for item in wanted.values() if isinstance(item, os.PathLike))
         self._index = StatIndex(client.settings.cache_dir, root)
 
     def unread(self, present: Mapping[str, ObjectEntry]) -> Iterator[str]:
@@ -65,22 +68,23 @@ class Tree:
             self._index.save()
         return len(sent)
 
-    def _known(self, content: Content | Deferred) -> Digests | None:
-        if isinstance(content, Path):
-            return self._index.find(content)
+    def _known(self, content: bytes | File | Deferred) -> Digests | None:
+        if isinstance(content, os.PathLike):
+            return self._index.find(absolute(content))
         return digests_of(content if isinstance(content, bytes) else content())
 
     def _read(self, path: str) -> tuple[bytes, Digests]:
         content = self._wanted[path]
         if isinstance(content, bytes):
             return content, digests_of(content)
-        if not isinstance(content, Path):
+        if not isinstance(content, os.PathLike):
             data = content()
             return data, digests_of(data)
-        data, state, seen_at_ns = read_whole(content)
+        name = absolute(content)
+        data, state, seen_at_ns = read_whole(name)
         digests = digests_of(data)
         if state:
-            self._index.remember(content, state, seen_at_ns, digests)
+            self._index.remember(name, state, seen_at_ns, digests)
         return data, digests
 
 
@@ -96,8 +100,9 @@ def left(present: Mapping[str, ObjectEntry], wanted: Mapping[str, object]) -> li
     return [path for path in present if path.startswith((IMAGES, ANNOTATIONS)) and path not in wanted]
 
 
+@many_rows()
 def write_tree(
-    client: LakeClient, repository: str, branch: str, wanted: Mapping[str, Content | Deferred], progress: Progress | None = None
+    client: LakeClient, repository: str, branch: str, wanted: Wanted, progress: Progress | None = None
 ) -> WriteSummary:
     """Make the branch hold exactly these objects; only what differs is sent, what belongs to no wanted sample is deleted.
 

@@ -12,6 +12,7 @@ from lakegate.lake.object_merge import ABSENT, REMOVED, MergeConflict, Side, mer
 from lakegate.lake.objects import ACTIONS, ANNOTATIONS, DECLARATION, IMAGES, MAIN, ObjectEntry
 from lakegate.lake.repository import read_actions
 from lakegate.lifecycle.label_file_form import find_fault, unknown_keys
+from lakegate.quality.validation import count_of
 from lakegate.samples import Sample, annotation_object, sample_id_of
 from lakegate.settings import Settings
 
@@ -32,10 +33,10 @@ class MergePlan:
 
     def lines(self, ours: str, theirs: str) -> list[str]:
         """Return what is merged in words."""
-        lines = [f"{self.n_ours} files were changed on {ours} only, {self.n_theirs} on {theirs} only"]
+        lines = [f"files changed on {ours} only: {self.n_ours}; on {theirs} only: {self.n_theirs}"]
         if self.merged:
             named = f"{', '.join(self.merged[:SHOWN])}{' …' if len(self.merged) > SHOWN else ''}"
-            lines.append(f"{len(self.merged)} samples were changed on both and are merged object by object: {named}")
+            lines.append(f"{count_of(len(self.merged), 'sample')} changed on both, merged object by object: {named}")
         return lines
 
 

@@ -14,9 +14,10 @@ from lakegate.lake.object_merge import Side
 from lakegate.lake.objects import MAIN
 from lakegate.lake.ref_branch import PinnedRef, pin_ref
 from lakegate.lake.versions import pin
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests
 from lakegate.lifecycle.merge_plan import MergePlan, ThreeStates, plan_merge
 from lakegate.lifecycle.ref_content import read_content
-from lakegate.quality.validation import ValidationResult, validate
+from lakegate.quality.validation import ValidationResult, count_of, validate
 from lakegate.settings import Settings
 
 SHOWN = 20
@@ -99,7 +100,7 @@ class DatasetMerge:
         if conflicts:
             more = f"\n  and {len(conflicts) - SHOWN} more" if len(conflicts) > SHOWN else ""
             raise PublishConflict(
-                f"{len(conflicts)} changes of '{request.into}' (ours) and '{request.source}' (theirs) do not go together; "
+                f"{count_of(len(conflicts), 'conflict')} between '{request.into}' (ours) and '{request.source}' (theirs); "
                 "nothing was merged:" + "".join(f"\n  {item.sentence}" for item in conflicts[:SHOWN]) + more
                 + "\nedit one side in lakeFS, or say which counts with --resolve SAMPLE=ours or --resolve SAMPLE=theirs"
             )  # fmt: skip
@@ -125,7 +126,9 @@ class DatasetMerge:
         pinned = pin(self._client, f"{self.request.dataset}@{self.commit}")
         content = read_content(self._client, self._settings, pinned, declaration)
         images = {name: image.path for name, image in content.local.images.items()}
-        self._result = validate(content.local.samples, images, declaration, content.problems, self._settings)
+        earlier = collect_earlier_tests(self._client, self._settings, self.request.dataset)
+        samples, problems = content.local.samples, content.problems
+        self._result = validate(samples, images, declaration, problems, self._settings, earlier_test=earlier)
         self._say(f"the merged result: {self._result.sentence}")
         reasons = [f"sample {item.sample_id}: {item.reason}" for item in self._result.problems[:10]]
         for reason in reasons:
@@ -153,7 +156,7 @@ class DatasetMerge:
             self._say(f"make it a version: lakegate data publish {request.dataset} --ref {self.branch} --version NAME")
             return
         metadata = {"publisher": self._settings.user}
-        words = f"Merge {request.source} into {request.into}"
+        words = f"Merge {self.branch} into {request.into}"
         self.commit = self._client.merge(request.dataset, self.commit, request.into, words, metadata)
         self._say(f"merged into {request.into}: commit {self.commit[:12]}")
 

@@ -1,13 +1,10 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
-from lakegate.declarations import DatasetDeclaration
 from lakegate.errors import LakeError, ValidationFailed
-from lakegate.formats.choosing import check_where, choose_samples
+from lakegate.formats.choosing import choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
@@ -17,11 +14,13 @@ from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import pin
 from lakegate.lifecycle.data_diff import ShownDiff, diff_since_before, show_since_before
-from lakegate.lifecycle.earlier_tests import collect_earlier_tests
-from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
+from lakegate.lifecycle.earlier_tests import collect_earlier_tests, collect_parent
+from lakegate.lifecycle.publication_request import PublicationRequest as PublicationRequest
+from lakegate.lifecycle.sources import OpenedSource, open_source
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
 from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.parent import ParentVersion
 from lakegate.quality.problems import SampleProblem
 from lakegate.quality.report import Heading, render_validation_html, report_json, report_sentence
 from lakegate.quality.validation import Screening, ValidationResult, screen, validate
@@ -34,65 +33,6 @@ Say = Callable[[str], None]
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True)
-class PublicationRequest:
-    """What a person asked for, checked before anything is read."""
-
-    declaration: DatasetDeclaration
-    declaration_text: str
-    dataset: str
-    source: str  # a folder, a file, an archive, or an address: see lakegate.lifecycle.sources
-    images: str
-    source_format: str
-    version: str
-    message: str
-    where: str = ""
-    licence: str = ""
-
-    @classmethod
-    def from_words(
-        cls,
-        settings: Settings,
-        dataset: str,
-        source: str,
-        version: str,
-        images: str,
-        source_format: str,
-        message: str,
-        where: str = "",
-        licence: str = "",
-    ) -> "PublicationRequest":
-        """Check the words of a form.
-
-        Raises:
-            UnknownName, BadDeclaration, BadInput: dataset, version name, filter or folder is not usable.
-        """
-        check_where(where, load_dataset(settings, dataset))
-        check_version_name(version)
-        check_address(source, "source")
-        if images:
-            check_address(images, "images")
-        path = declaration_path(settings, dataset)
-        text = path.read_text()
-        return cls(
-            declaration=parse_dataset(dataset, text, str(path)),
-            declaration_text=text,
-            dataset=dataset,
-            source=source,
-            images=images,
-            source_format=source_format,
-            version=version,
-            message=message.strip() or f"Publish {dataset}@{version}",
-            where=where.strip(),
-            licence=licence.strip(),
-        )
-
-    @property
-    def reference(self) -> str:
-        """``dataset@version``."""
-        return f"{self.dataset}@{self.version}"
-
-
 class Publication:
     """One publication under way. The steps are called in order; what a step made is kept for the next."""
 
@@ -102,6 +42,7 @@ class Publication:
         self._opened: list[OpenedSource] = []
         self._imported: ImportResult | None = None
         self._earlier: EarlierTestImages | None = None
+        self._parent: ParentVersion | None = None
         self._screening: Screening | None = None
         self._branch = ""
         self._commit = ""
@@ -128,9 +69,14 @@ class Publication:
     def screen(self) -> None:
         """Find bad samples, also by what earlier versions tested on; raises ``ValidationFailed`` where they are refused."""
         imported = _done(self._imported, "read_export")
-        self._earlier = self._collect_earlier()
+        self._collect_earlier()
         screening = screen(
-            imported.samples, self.request.declaration, imported.problems, self._settings, earlier_test=self._earlier
+            imported.samples,
+            self.request.declaration,
+            imported.problems,
+            self._settings,
+            earlier_test=self._earlier,
+            parent=self._parent,
         )
         for problem in screening.quarantined:
             self._say(f"quarantined: {problem.file}: {problem.reason}")
@@ -167,7 +113,8 @@ class Publication:
             local.declaration,
             problems,
             self._settings,
-            earlier_test=self._earlier or self._collect_earlier(),
+            earlier_test=_done(self._earlier, "screen"),
+            parent=self._parent,
             known_sha256={name: image.sha256 for name, image in local.images.items()},
         )
         self._local = local
@@ -211,8 +158,9 @@ class Publication:
                 self._say(f"merged into main: commit {merged[:12]}")
                 return
             self._say("main moved meanwhile; it was merged into the branch, which is audited again")
-            self._earlier = None  # who moved it may have made a version
+            self._collect_earlier()  # who moved it may have made a version
             self._commit = merged.commit
+            self._collect_earlier()
             self.audit()
             self.attest()
         raise LakeError(
@@ -244,8 +192,9 @@ class Publication:
         lines += [f"| {line.words} | {line.checked} | {line.failed} |" for line in audited.judging_rules]
         return "\n".join(lines) + "\n"
 
-    def _collect_earlier(self) -> EarlierTestImages:
-        return collect_earlier_tests(self._client, self._settings, self.request.dataset, self.request.version)
+    def _collect_earlier(self) -> None:
+        asked = (self._client, self._settings, self.request.dataset, self.request.version)
+        self._earlier, self._parent = collect_earlier_tests(*asked), collect_parent(*asked)
 
     @property
     def _remedy(self) -> str:

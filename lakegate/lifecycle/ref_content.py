@@ -13,6 +13,7 @@ from lakegate.lake.local_version import DatasetVersion, LocalImage, LocalVersion
 from lakegate.lake.objects import ACTIONS, ANNOTATIONS, DECLARATION, IMAGES, ObjectEntry
 from lakegate.lifecycle.label_file_form import find_fault, unknown_keys
 from lakegate.quality.problems import SampleProblem
+from lakegate.quality.validation import count_of
 from lakegate.samples import Sample, annotation_object, sample_id_of
 from lakegate.settings import Settings
 
@@ -63,10 +64,10 @@ def read_content(
         elif sample.to_json() != data:
             canonical[path] = sample.to_json()
     if odd:
-        notes.append(_counted(odd, "annotation files hold keys that Lakegate does not know; they stay as they are"))
+        notes.append(_counted(odd, "annotation file", "with keys that Lakegate does not know, kept as written"))
     if canonical:
-        words = "annotation files are not canonical JSON (edited by hand?); the version gets them in canonical form"
-        notes.append(_counted(list(canonical), words))
+        words = "not in canonical form (edited by hand?), rewritten in the version"
+        notes.append(_counted(list(canonical), "annotation file", words))
     if declaration is None:
         declaration = _declaration_of(version, paths[DECLARATION].read_bytes() if DECLARATION in paths else None)
     sha256 = {entry.path: str(entry.sha256) for entry in entries}
@@ -105,8 +106,7 @@ def _sort_files(entries: Sequence[ObjectEntry]) -> tuple[list[SampleProblem], di
 def _foreign_note(listed: Sequence[ObjectEntry]) -> list[str]:
     known = (IMAGES, ANNOTATIONS, ACTIONS)
     foreign = [entry.path for entry in listed if entry.path != DECLARATION and not entry.path.startswith(known)]
-    words = "objects belong to no sample; they stay in the version, and nothing reads them"
-    return [_counted(foreign, words)] if foreign else []
+    return [_counted(foreign, "file", "of no sample, kept in the version and read by nothing")] if foreign else []
 
 
 def _declaration_of(version: DatasetVersion, data: bytes | None) -> DatasetDeclaration:
@@ -115,5 +115,5 @@ def _declaration_of(version: DatasetVersion, data: bytes | None) -> DatasetDecla
     return parse_dataset(version.dataset, data.decode(errors="replace"), f"{version.reference}/{DECLARATION}")
 
 
-def _counted(names: Sequence[str], words: str) -> str:
-    return f"{len(names)} {words}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
+def _counted(names: Sequence[str], noun: str, words: str) -> str:
+    return f"{count_of(len(names), noun)} {words}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"

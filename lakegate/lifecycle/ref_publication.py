@@ -76,6 +76,7 @@ class RefPublication(Publication):
 
     def screen(self) -> None:
         """Read what lies there; what cannot be read is judged by the audit, together with everything else."""
+        self._collect_earlier()
         self._content = read_content(self._client, self._settings, self._pinned.version, self.request.declaration)
         for note in self._content.notes:
             self._say(note)

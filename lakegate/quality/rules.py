@@ -1,5 +1,6 @@
 """What is checked on every dataset version, in words; the same words stand in the report, in errors, and in the evidence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lakegate.declarations import QualityTable, Task
@@ -68,6 +69,15 @@ LIMITS = {  # field of [quality] → (column of the metrics table, words)
     "blur_min": ("blur", "Sharpness: variance of the Laplacian (low is blurred)."),
 }
 
+VERSION_LIMITS = {  # field of [quality] → (name of the number, words)
+    "max_empty_share": ("empty_share", "Share of the images on which nothing is labelled, 0 to 1."),
+    "min_objects_per_label": ("objects_of_rarest_label", "Objects of the rarest declared label."),
+    "max_label_share": ("share_of_commonest_label", "Share of the objects that carry the commonest label, 0 to 1."),
+    "min_samples_per_group": ("samples_of_smallest_group", "Images of the smallest group (camera, clip, scene)."),
+    "max_shift": ("shift", "Largest distance to the version before in one distribution, 0 (alike) to 1 (Kolmogorov-Smirnov)."),
+}
+INFORMATION |= {name: words for name, (_, words) in VERSION_LIMITS.items()}
+
 
 @dataclass(frozen=True)
 class RuleLine:
@@ -124,10 +134,10 @@ def _shape_rules() -> tuple[str, ...]:
     return (*_OF_ONE_TASK, *_BOX, *_POLYGON, *_MASK, *_KEYPOINTS)
 
 
-def limits_of(quality: QualityTable) -> list[Limit]:
-    """Return the declared limits, in the order of the report; what is not declared is not judged."""
+def limits_of(quality: QualityTable, known: Mapping[str, tuple[str, str]] = LIMITS) -> list[Limit]:
+    """Return the declared limits of ``known``, in the order of the report; what is not declared is not judged."""
     limits = []
-    for name, (column, words) in LIMITS.items():
+    for name, (column, words) in known.items():
         value = getattr(quality, name)
         if value is None:
             continue

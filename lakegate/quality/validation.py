@@ -14,12 +14,14 @@ from lakegate.quality.image_metrics import METRICS_VERSION, MeasuredImages
 from lakegate.quality.images import measure_many
 from lakegate.quality.leaks import Compared, find_leaks
 from lakegate.quality.metrics_cache import MetricsCache
+from lakegate.quality.parent import ParentVersion
 from lakegate.quality.problems import SampleProblem
 from lakegate.quality.rule_lines import import_lines, leak_lines, limit_line, schema_lines
 from lakegate.quality.rules import Limit, RuleLine, limits_of
 from lakegate.quality.schema import find_problems
 from lakegate.quality.suite import judge_metrics
 from lakegate.quality.tables import build_tables
+from lakegate.quality.version_limits import version_lines
 from lakegate.quality.whole_set import information_lines, splits_line
 from lakegate.samples import ImportedSample, Sample
 from lakegate.settings import Settings
@@ -68,7 +70,8 @@ class ValidationResult:
         broken = sum(line.outcome is Outcome.FAIL for line in self.rules)
         n_bad, have = len(self.bad_sample_ids), "has" if len(self.bad_sample_ids) == 1 else "have"
         if not n_bad:
-            return " ".join(f"{detail}." for line in self.rules for detail in line.details if not line.informs)
+            broken_lines = (line for line in self.rules if line.outcome is Outcome.FAIL)
+            return " ".join(f"{detail}." for line in broken_lines for detail in line.details)
         return f"{n_bad} of {count_of(self.n_samples, 'sample')} {have} problems; {broken} of {n_rules} rules are broken."
 
 
@@ -101,6 +104,7 @@ def validate(
     settings: Settings | None = None,
     *,
     earlier_test: EarlierTestImages | None = None,
+    parent: ParentVersion | None = None,
     known_sha256: Mapping[str, str] | None = None,
 ) -> ValidationResult:
     """Judge samples and their images by the schema, the limits of ``[quality]``, and what the whole set shows.
@@ -112,6 +116,7 @@ def validate(
         problems: found before, while the export was read; they count, and the samples need not be in ``samples``.
         settings: ``threads``, and ``cache_dir/metrics``, where metrics are kept by the image's SHA-256.
         earlier_test: what models were judged on before; nothing of it may be learned from. ``None`` where nothing is known.
+        parent: the version before, which a shift is measured against; ``None`` where there is none.
         known_sha256: by sample id, of images whose bytes were verified; they are not read again to find their metrics.
     """
     settings = settings or Settings.load()
@@ -135,6 +140,7 @@ def validate(
         *leak_lines(measured, found, declaration, earlier.versions),
         splits_line(ordered, declaration),
         *(limit_line(limit, len(metrics), found) for limit in limits),
+        *version_lines(ordered, metrics, declaration, parent),
         *information_lines(compared, declaration),
     )
     n_samples = len({sample.id for sample in samples} | {problem.sample_id for problem in problems})
@@ -152,6 +158,7 @@ def screen(
     settings: Settings | None = None,
     *,
     earlier_test: EarlierTestImages | None = None,
+    parent: ParentVersion | None = None,
 ) -> Screening:
     """Part an import into good samples and quarantined ones, by ``on_bad_sample``.
 
@@ -159,16 +166,18 @@ def screen(
         ValidationFailed: the dataset refuses and a sample is bad; or what is left is no dataset (no sample, an empty split).
     """
     images = {item.sample.id: item.image for item in imported}
-    result = validate([item.sample for item in imported], images, declaration, problems, settings, earlier_test=earlier_test)
+    samples = [item.sample for item in imported]
+    result = validate(samples, images, declaration, problems, settings, earlier_test=earlier_test, parent=parent)
     bad = result.bad_sample_ids
     if bad and declaration.on_bad_sample == "refuse":
         raise ValidationFailed(_refusal(result, declaration))
     good = [item for item in imported if item.sample.id not in bad]
     if not good:
         raise ValidationFailed(f"{declaration.name}: no good sample is left of {result.n_samples}. {_named(result.problems)}")
-    line = splits_line([item.sample for item in good], declaration)
-    if line.failed:
-        raise ValidationFailed(f"{declaration.name}: {'; '.join(line.details)}")
+    kept = [item.sample for item in good]
+    lines = [splits_line(kept, declaration), *version_lines(kept, result.metrics, declaration, parent)]
+    if broken := [detail for line in lines if line.outcome is Outcome.FAIL for detail in line.details]:
+        raise ValidationFailed(f"{declaration.name}: {'; '.join(broken)}")
     return Screening(good, list(result.problems), [item for item in imported if item.sample.id in bad], result)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from uuid import UUID
 
 import pytest
 import requests
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from lakegate.registry import one_time_codes
 from lakegate.settings import Settings
@@ -95,6 +97,17 @@ class Person:
         return one_time_codes.next_code(self.settings, name)
 
 
+@contextmanager
+def asked_by(person: Person) -> Iterator[SyncPrefectClient]:
+    """A client of the person's Prefect server, in an environment that is put back afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LAKEGATE_HOME", "LAKEGATE_CHECKOUT", "PREFECT_API_URL", "PREFECT_HOME"):
+            patch.setenv(name, os.environ.get(name, ""))
+        api = person.settings.prefect_api_url
+        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+            yield client
+
+
 def wait_for(client: SyncPrefectClient, run_id: UUID) -> None:
     """Wait until a flow run ends, which it must do well."""
     until = time.monotonic() + TIMEOUT_S
@@ -122,9 +135,10 @@ def link_code(checkout: Path, *more: str) -> None:
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """Ada, whose stack is up: lakeFS, Prefect, two workers, pages."""
     someone = Person(tmp_path_factory.mktemp("flows"))
-    make_checkout(someone.checkout, ["squares", "refusing", "killed"])
-    quarantines = someone.checkout / "datasets" / "squares" / "dataset.toml"
-    quarantines.write_text(quarantines.read_text().replace('"refuse"', '"quarantine"'))
+    make_checkout(someone.checkout, ["squares", "tiles", "refusing", "killed"])
+    for name in ("squares", "tiles"):
+        quarantines = someone.checkout / "datasets" / name / "dataset.toml"
+        quarantines.write_text(quarantines.read_text().replace('"refuse"', '"quarantine"'))
     declare_model(someone.checkout, "finder", ["squares"], EASY)
     declare_model(someone.checkout, "strict-finder", ["squares"], HARD)
     link_code(someone.checkout)

@@ -2,22 +2,17 @@
 
 import json
 import os
-import re
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra import prefect_server
 from infra.processes import living
-from tests.flows.conftest import Person, artifacts_of, wait_for
+from tests.flows.conftest import Person, asked_by
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -69,7 +64,7 @@ def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
     """Resume the run as the Prefect UI does, and return the state in which it stops again; Prefect knows no code then."""
     from lakegate_cli.flow_runs import follow_run
 
-    with _asked_by(person) as client:
+    with asked_by(person) as client:
         form = {"decision": "approve", "approver": approver, "code": code, "reason": "better on the diff"}
         client.resume_flow_run(UUID(run_id), run_input=form)
         state = follow_run(person.settings, run_id, lambda _line: None).state
@@ -82,21 +77,10 @@ def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
 
 def _form_text(person: Person, run_id: str) -> str:
     """Return the text above the form that the run shows now."""
-    with _asked_by(person) as client:
+    with asked_by(person) as client:
         run = client.read_flow_run(UUID(run_id))
         assert run.state is not None and run.state.state_details.run_input_keyset
         return client.read_flow_run_input(run.id, run.state.state_details.run_input_keyset["description"])
-
-
-@contextmanager
-def _asked_by(person: Person) -> Iterator[SyncPrefectClient]:
-    """A client of the person's Prefect server, in an environment that is put back afterwards."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LAKEGATE_HOME", "LAKEGATE_CHECKOUT", "PREFECT_API_URL", "PREFECT_HOME"):
-            patch.setenv(name, os.environ.get(name, ""))
-        api = person.settings.prefect_api_url
-        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-            yield client
 
 
 def _kill_prefect(person: Person) -> None:
@@ -105,40 +89,6 @@ def _kill_prefect(person: Person) -> None:
     os.kill(server.pid, signal.SIGKILL)
 
 
-def test_versions_are_listed_logged_compared_and_fetched(published: Person) -> None:
-    listed = {row["dataset"]: row for row in published.gets("data", "list")}
-    assert (listed["squares"]["versions"], listed["squares"]["newest"]) == (2, "v2")
-    assert [(row["version"], row["samples"], row["by"]) for row in published.gets("data", "log", "squares")] == [
-        ("v2", 30, "ada"),
-        ("v1", 23, "ada"),
-    ]
-    difference = published.gets("data", "diff", "squares", "v1", "v2")
-    assert difference["samples"] == {"added": 7, "removed": 0, "relabelled": 2, "reimaged": 0}
-    got = published.gets("data", "get", "squares", "v2", "--into", str(published.folder / "got"))
-    assert got["files"] == 61 and (published.folder / "got" / "images" / "square-7.jpg").is_file()
-
-
-def test_what_changed_is_a_page_that_the_publishing_run_and_a_run_of_its_own_link_to(published: Person) -> None:
-    import requests
-
-    api = published.settings.prefect_api_url
-    reports = json.loads((published.home / "stack.json").read_text())["reports_url"]
-    address = f"{reports}/squares/diff-v1-v2.html"
-    page = requests.get(address, timeout=30)
-    assert page.status_code == 200 and "9 samples differ" in page.text
-
-    with _asked_by(published) as client:
-        deployment = client.read_deployment_by_name("diff-dataset/cpu")
-        parameters = {"dataset": "squares", "old": "v2", "new": "v1"}
-        run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
-        wait_for(client, run.id)
-    links, texts = (artifacts_of(api, key) for key in ("diff-squares", "diff-squares-summary"))
-    assert [f"]({address})" in link for link in links] == [True, False]
-    assert "/squares/diff-v2-v1.html)" in links[1]
-    assert "| number | 7 | 0 | 2 | 0 |" in texts[0] and "| number | 0 | 7 | 2 | 0 |" in texts[1]
-
-    told = published.types("data", "diff", "squares", "v1", "v2", "--html")
-    assert told.code == 0 and f"page: {address}" in told.out and "samples: 7 added" in told.out
 
 
 def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person) -> None:
@@ -279,15 +229,3 @@ def test_pages_of_a_run_open_by_the_address_that_is_printed(published: Person) -
     assert Path(published.home / "reports" / "squares" / "validation-v1.html").is_file()
 
 
-def test_a_publishing_run_links_the_report_and_a_page_of_the_samples(published: Person) -> None:
-    import requests
-
-    api = published.settings.prefect_api_url
-    for kind, name in (("validation", "validation"), ("samples", "version")):
-        asked = {"artifacts": {"key": {"any_": [f"{kind}-squares"]}}, "sort": "CREATED_DESC"}
-        shown = requests.post(f"{api}/artifacts/filter", json=asked, timeout=30).json()
-        links = [re.search(r"\((http[^)]*)\)", item["data"])[1] for item in shown]
-        assert [link.rsplit("/", 1)[1] for link in links] == [f"{name}-v2.html", f"{name}-v1.html"]
-        assert "square-29" in requests.get(links[0], timeout=30).text
-    shown = published.gets("data", "show", "squares", "v1", "--where", 'count("dark") == 0')
-    assert (shown["samples"], shown["of"], shown["unattested"]) == (2, 23, "")

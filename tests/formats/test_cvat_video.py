@@ -6,11 +6,12 @@ import pytest
 
 from lakegate.formats.cvat import read_cvat
 from lakegate.formats.export_files import open_export
+from lakegate.formats.importing import import_export
 from lakegate.formats.reading import Reading, SourceObject
 from lakegate.geometry import Keypoint
 
 from .cvat_files import attribute, box, cvat_xml, element, frame_names, image, labels, shape, task, video_task, write_cvat
-from .exports import write_image
+from .exports import declare, write_image
 
 CAR = labels(["car"])
 PERSON = labels(["person"], joints=["head", "knee"])
@@ -251,7 +252,7 @@ def test_polylines_of_tracks_are_counted(tmp_path):
 
 
 def test_a_frame_number_beyond_all_bounds_costs_nothing(tmp_path):
-    content = cvat_xml(video_task(2, stop_frame=2_000_000_000, labelled=CAR), track(place(0, 0), place(1_999_999_999, 0)))
+    content = cvat_xml(video_task(2, stop_frame=900_000_000, labelled=CAR), track(place(0, 0), place(899_999_999, 0)))
     reading = read(write_cvat(tmp_path, content, frame_names(2)))
     assert [len(one.objects) for one in reading.records] == [1, 1]
     assert "1 labelled frames" in reading.problems[0].reason
@@ -261,3 +262,12 @@ def test_images_and_tracks_in_one_file_are_both_read(tmp_path):
     content = cvat_xml(video_task(1, labelled=CAR), image(0, "a.png", box("car", (1, 1, 2, 2))), track(place(0, 0)))
     reading = read(write_cvat(tmp_path, content, ["a.png", *frame_names(1)]))
     assert [one.sample_id for one in reading.records] == ["a", "frame_000000"]
+
+
+def test_a_video_is_recognised_and_its_frames_are_one_group(tmp_path):
+    content = cvat_xml(video_task(3, labelled=CAR), track(place(0, 0), place(2, 20)))
+    result = import_export(write_cvat(tmp_path, content, frame_names(3)), None, declare())
+    assert (result.format, result.problems) == ("cvat", [])
+    assert {(item.sample.group, item.sample.annotations[0].track_id) for item in result.samples} == {("drive", "0")}
+    assert [item.sample.frame for item in result.samples] == [0, 1, 2]
+    assert len({item.sample.split for item in result.samples}) == 1

@@ -15,8 +15,10 @@ from lakegate.formats.registry import FORMATS
 from .exports import LABELS, SCENES, declare, write_coco, write_image, write_voc, write_yolo
 from .test_datumaro_json import by_hand
 from .test_label_maps import LABELMAP, draw
+from .test_recognising import write_cvat, write_label_studio, write_labelme
 
 ROUNDS = 12
+LABEL_SUFFIXES = (".xml", ".json", ".txt", ".yaml")
 ONE = {"0001": SCENES["north/0001"]}
 
 
@@ -58,6 +60,9 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "yolo": lambda folder: write_yolo(folder, ONE),
     "datumaro": datumaro,
     "semantic-masks": masks,
+    "cvat": write_cvat,
+    "labelme": write_labelme,
+    "label-studio": write_label_studio,
 }
 
 
@@ -78,11 +83,11 @@ def damaged(data: bytes, draw_from: random.Random) -> Iterator[bytes]:
 def test_damage_is_a_problem_or_a_refusal_and_never_a_crash(tmp_path, name):
     draw_from = random.Random(name)
     whole = WRITERS[name](tmp_path / "whole")
-    task = "detection" if name in ("voc", "yolo") else "segmentation"
+    task = "detection" if name in ("voc", "yolo", "cvat", "labelme", "label-studio") else "segmentation"
     declaration = declare(labels=[*LABELS, "road", "sky", "tree"], task=task)
     source_format = name.split()[0]
     assert source_format in FORMATS
-    labels = [path for path in whole.rglob("*") if path.is_file() and "mages" not in str(path.relative_to(whole))]
+    labels = [path for path in whole.rglob("*") if path.suffix in LABEL_SUFFIXES or path.parent.name == "masks"]
     ends = {"read": 0, "refused": 0, "problem": 0}
     for number in range(ROUNDS):
         victim = draw_from.choice(labels)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lakegate.catalog import parse_dataset
 from lakegate.errors import BadExport
 from lakegate.formats.importing import ImportResult, import_export, recognise
+from lakegate.formats.proposing import propose_dataset_toml
 from lakegate.masks import mask_of_rle
 
 from .exports import declare, voc_xml, write_image
@@ -159,3 +161,12 @@ def test_objects_of_a_pascal_voc_export_have_the_masks_that_number_them(tmp_path
     assert [one.bbox_xywh_px for one in result.samples[0].sample.annotations] == [box for _, box in boxes]
     (folder / "Annotations" / "a.xml").write_text(voc_xml("a.jpg", (4, 3), boxes[:2]))
     assert [item.rule for item in import_export(folder, None, declaration).problems] == ["mask_fits_image"]
+
+
+def test_maps_of_unnamed_classes_are_proposed_once_they_are_named(tmp_path):
+    folder = draw(tmp_path, mode="P")
+    with pytest.raises(BadExport, match=r"add a labelmap\.txt"):
+        propose_dataset_toml(folder, None)
+    (folder / "labelmap.txt").write_text(LABELMAP)
+    declaration = parse_dataset("abc", propose_dataset_toml(folder, None))
+    assert (declaration.task, declaration.labels) == (TASK, ("road", "sky", "tree"))

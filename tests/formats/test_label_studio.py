@@ -10,11 +10,12 @@ import pytest
 
 from lakegate.errors import BadExport
 from lakegate.formats.export_files import open_export
+from lakegate.formats.importing import import_export
 from lakegate.formats.label_studio import is_label_studio, iterate_tasks, read_label_studio
 from lakegate.formats.reading import Reading, SourceObject
 from lakegate.masks import mask_of_rle
 
-from .exports import coco_content, write_image
+from .exports import coco_content, declare, write_image
 
 WIDTH, HEIGHT = 50, 40
 FIRST, LATER = "2024-01-01T08:00:00.000000Z", "2024-01-02T08:00:00.000000Z"
@@ -271,3 +272,10 @@ def test_ten_times_the_tasks_need_no_more_memory(tmp_path):
             tracemalloc.stop()
 
     assert peak_bytes(2000) < 1.5 * peak_bytes(200)
+
+
+def test_an_export_is_recognised_and_imported(tmp_path):
+    result = import_export(write(tmp_path, task(annotation(rectangle("car")))), None, declare())
+    assert (result.format, result.problems, result.notes) == ("label-studio", [], [])
+    (sample,) = (item.sample for item in result.samples)
+    assert (sample.annotations[0].author, sample.source["task"]) == ("7", "5")

@@ -13,12 +13,13 @@ from PIL import Image
 
 from lakegate.errors import BadExport
 from lakegate.formats.export_files import open_export
+from lakegate.formats.importing import import_export
 from lakegate.formats.labelme import is_labelme, read_labelme
 from lakegate.formats.reading import Reading, SourceObject
 from lakegate.geometry import Keypoint
 from lakegate.masks import mask_of_rle
 
-from .exports import coco_content, write_image
+from .exports import coco_content, declare, write_image
 
 SIZE_PX = (64, 48)
 
@@ -203,3 +204,9 @@ def test_only_labelmes_own_json_is_taken_for_it(tmp_path):
     (tmp_path / "torn.json").write_text('{"shapes": [], "imagePath": "a.png"')
     (tmp_path / "list.json").write_text('[{"shapes": [], "imagePath": "a.png"}]')
     assert {path.name for path in tmp_path.glob("*.json") if is_labelme(path)} == {"a.json"}
+
+
+def test_an_export_is_recognised_and_imported(tmp_path):
+    result = import_export(write(tmp_path, shape("rectangle", "car", [[0, 0], [9, 9]])), None, declare())
+    assert (result.format, result.problems, result.notes) == ("labelme", [], [])
+    assert [one.bbox_xywh_px for item in result.samples for one in item.sample.annotations] == [(0, 0, 9, 9)]

@@ -230,3 +230,11 @@ def test_broken_images_are_refused_by_name_or_read_and_none_stops_the_import(sam
     assert {item.rule for item in result.problems} == {"image_is_whole"}
     assert (len(images), len(result.samples)) == (110, 110 - len(result.problems))
     assert len(result.problems) == 10
+
+
+def test_the_cvat_asset_is_recognised_and_its_oddities_are_said(samples_dir):
+    root = samples_dir / "annotation_exports" / "datumaro" / "tests" / "assets" / "cvat_dataset" / "for_images" / "export_task"
+    result = import_export(root, None, declare(labels=["label1", "label2"]))
+    assert (result.format, objects_of(result)) == ("cvat", {"img0": [("label1", (0, 2, 4, 2))]})
+    assert [(item.sample_id, item.reason) for item in result.problems] == [("img1", "a polygon has no label")]
+    assert result.notes[0].startswith("train.xml: 1 polyline not read")

@@ -1,6 +1,10 @@
 """Two branches of a dataset on the real lakeFS: what both changed is merged object by object, or listed."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +15,7 @@ from lakegate.lake.versions import pin
 from lakegate.lifecycle.merging import DatasetMerge, MergeRequest
 from lakegate.samples import Sample
 from tests.lifecycle.conftest import Workshop
-from tests.lifecycle.test_ref_publication import a_picture, added_sample, edit, name_in, publish_ref
+from tests.lifecycle.test_ref_publication import REPOSITORY, a_picture, added_sample, edit, name_in, publish_ref
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -81,7 +85,7 @@ def test_edits_of_different_objects_of_one_sample_merge_and_become_a_version(pub
     assert "extra" in local.images
     history = [commit.message for commit in published.client.log(published.dataset, "v3", first_parent=False)]
     assert {"edit shift-a", "edit shift-b", "Merge shift-b into main"} <= set(history)
-    assert "1 samples were changed on both and are merged object by object: square-3" in published.lines
+    assert "1 sample changed on both, merged object by object: square-3" in published.lines
 
 
 def test_different_edits_of_one_object_are_listed_with_both_sides_and_nothing_is_merged(published: Workshop) -> None:
@@ -147,6 +151,23 @@ def test_a_merge_that_is_run_again_changes_nothing(published: Workshop) -> None:
     relabel(published, "shift-c", "square-3", turn_dark(1))
     once, again = merge(published, "shift-c"), merge(published, "shift-c")
     assert (once.branch, once.commit) == (again.branch, again.commit)
+
+
+@pytest.mark.parametrize("failpoint", ["committed", "merged"])
+def test_a_merge_that_was_killed_is_finished_by_a_rerun(published: Workshop, failpoint: str) -> None:
+    relabel(published, "shift-a", "square-3", turn_dark(0))
+    relabel(published, "shift-b", "square-3", shift(1, 1.0))
+    words = [str(published.checkout), published.dataset, "shift-b", "shift-a"]
+    command = [sys.executable, "-m", "tests.lifecycle.merge_process", *words]
+    environment = {**os.environ, "LAKEGATE_FAILPOINT": failpoint}
+    killed = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    merging = merge(published, "shift-b", "shift-a")
+    assert len(published.client.branches(published.dataset, "merge-")) == 1
+    after = sample_at(published, "shift-a", "square-3")
+    assert {item.label for item in after.annotations} == {"dark"}
+    history = [commit.message for commit in published.client.log(published.dataset, merging.commit, first_parent=False)]
+    assert len([message for message in history if message == "Merge shift-b into shift-a"]) == 1
 
 
 def test_the_merged_result_is_checked(published: Workshop) -> None:
