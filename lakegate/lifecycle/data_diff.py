@@ -1,14 +1,15 @@
 """The diff of two versions as people ask for it: the numbers at once, and a page with every changed sample."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lakegate.errors import VersionNotFound
-from lakegate.lake.changes import fetch_images, open_references
+from lakegate.errors import BadInput, LakeError, VersionNotFound
+from lakegate.lake.changes import fetch_images, open_changes, open_references
 from lakegate.lake.client import LakeClient
 from lakegate.lake.diff import DatasetDiff, diff_versions
-from lakegate.lake.local_version import LocalVersion
-from lakegate.lake.versions import list_versions
+from lakegate.lake.local_version import DatasetVersion, LocalVersion
+from lakegate.lake.versions import list_versions, pin
 from lakegate.lifecycle.diff_words import diff_markdown
 from lakegate.pages import Page, page_of, save_page
 from lakegate.quality.metrics_cache import MetricsCache
@@ -16,6 +17,8 @@ from lakegate.reports.diff_cards import chosen_samples, make_cards, samples_to_f
 from lakegate.reports.diff_page import DiffHeading, compared_distributions, render_diff_html
 from lakegate.settings import Settings
 from lakegate.thumbnails import Thumbnails
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,37 @@ def version_before(client: LakeClient, dataset: str, tag: str) -> str | None:
         return None
     earlier = known[known.index(tag) + 1 :] if tag in known else known
     return earlier[0] if earlier else None
+
+
+def diff_since_before(
+    client: LakeClient, settings: Settings, version: DatasetVersion, tag: str, say: Say
+) -> DatasetDiff | None:
+    """Compare a version that is being published, not attested yet, with the newest one before ``tag``.
+
+    Returns:
+        ``None`` for the first version, or where the one before is damaged, which is said.
+    """
+    before = version_before(client, version.dataset, tag)
+    if before is None:
+        return None
+    try:
+        old = pin(client, f"{version.dataset}@{before}")
+        return diff_versions(*open_changes(client, settings, old, version, attested=False))
+    except (LakeError, BadInput) as error:
+        say(f"{before} cannot be compared with: {error}")
+        return None
+
+
+def show_since_before(client: LakeClient, settings: Settings, dataset: str, tag: str, say: Say) -> ShownDiff | None:
+    """Write the page of what changed from the version before to ``tag``; ``None`` as for :func:`diff_since_before`."""
+    before = version_before(client, dataset, tag)
+    if before is None:
+        return None
+    try:
+        return show_diff(client, settings, dataset, before, tag)
+    except (LakeError, BadInput) as error:  # the version before is damaged: that must not keep this one from being shown
+        say(f"there is no page of what changed since {before}: {error}")
+        return None
 
 
 def _brightness(settings: Settings, sides: tuple[LocalVersion, LocalVersion]) -> dict[str, float]:

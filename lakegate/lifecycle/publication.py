@@ -3,19 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from lakegate.errors import BadInput, LakeError, ValidationFailed
+from lakegate.errors import LakeError, ValidationFailed
 from lakegate.formats.choosing import choose_samples
 from lakegate.formats.importing import ImportResult, import_export
 from lakegate.gate_rules import Outcome
 from lakegate.lake import publish
-from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
-from lakegate.lake.diff import diff_versions
 from lakegate.lake.local import open_version, seed_samples
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.publish import NeedsRevalidation, VersionNote
 from lakegate.lake.versions import pin
-from lakegate.lifecycle.data_diff import ShownDiff, show_diff, version_before
+from lakegate.lifecycle.data_diff import ShownDiff, diff_since_before, show_since_before
 from lakegate.lifecycle.earlier_tests import collect_earlier_tests, collect_parent
 from lakegate.lifecycle.publication_request import PublicationRequest as PublicationRequest
 from lakegate.lifecycle.sources import OpenedSource, open_source
@@ -182,15 +180,8 @@ class Publication:
         return write_page(self._settings, f"{self.request.dataset}/validation-{self.request.version}.html", self._page_html)
 
     def show_diff(self) -> ShownDiff | None:
-        """Write the page of what changed since the version before; ``None`` for the first, or where that is not attested."""
-        before = version_before(self._client, self.request.dataset, self.request.version)
-        if before is None:
-            return None
-        try:
-            return show_diff(self._client, self._settings, self.request.dataset, before, self.request.version)
-        except (LakeError, BadInput) as error:  # the version before is damaged: that must not keep this one from being shown
-            self._say(f"there is no page of what changed since {before}: {error}")
-            return None
+        """Write the page of what changed since the version before; ``None`` for the first, or where that is damaged."""
+        return show_since_before(self._client, self._settings, self.request.dataset, self.request.version, self._say)
 
     def summary_markdown(self) -> str:
         """Return what was published and what was kept out, for the run's page."""
@@ -237,16 +228,8 @@ class Publication:
 
     def _diff(self, local: LocalVersion) -> dict[str, dict[str, object]] | None:
         """Return the diff against the newest version before this one; ``None`` for the first."""
-        before = version_before(self._client, self.request.dataset, self.request.version)
-        if before is None:
-            return None
-        try:
-            old = pin(self._client, f"{self.request.dataset}@{before}")
-            sides = open_changes(self._client, self._settings, old, local.version, attested=False)
-        except (LakeError, BadInput) as error:
-            self._say(f"{before} cannot be compared with: {error}")
-            return None
-        return diff_versions(*sides).to_json()
+        found = diff_since_before(self._client, self._settings, local.version, self.request.version, self._say)
+        return None if found is None else found.to_json()
 
 
 def _done(value: Made | None, step: str) -> Made:
