@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ def main() -> None:
     from tests.bench_loader import bench_loader
     from tests.bench_versions import bench_versions
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are stopped, too
     n_images = int(os.environ.get("LAKEGATE_BENCH_IMAGES") or N_IMAGES)
     chosen = (os.environ.get("LAKEGATE_BENCH_ROWS") or ",".join(PARTS)).split(",")
     state = Settings.load().home
