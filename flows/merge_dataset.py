@@ -7,7 +7,7 @@ from tasks import merging
 
 @flow(name="merge-dataset", flow_run_name="{dataset}: {source} into {into}", persist_result=False)
 def merge_dataset(
-    dataset: str, source: str, into: str = "main", resolve: list[str] | None = None, requested_by: str = ""
+    dataset: str, source: str, into: str = "main", resolve: tuple[str, ...] = (), requested_by: str = ""
 ) -> str:
     """Bring two branches together. Where they do not go together, both sides are listed and nothing is merged.
 
@@ -18,7 +18,7 @@ def merge_dataset(
         resolve: For what both sides changed differently: sample=ours or sample=theirs; a bare word decides all others.
         requested_by: Your name; empty means the name that the worker runs under.
     """
-    merge = merging.open_merge(dataset, source, into, resolve or [], requested_by)
+    merge = merging.open_merge(dataset, source, into, resolve, requested_by)
     merging.plan_merge(merge)
     merging.write_merge(merge)
     merging.check_result(merge)

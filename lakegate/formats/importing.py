@@ -75,7 +75,7 @@ def import_export(
         reading.problem(printable(path.stem), export.relative(path), "name_is_printable", reason)
     if limit_to is not None:
         _limit(reading, export, limit_to)
-    places = _unambiguous(reading, export, limit_to)
+    places = unambiguous(reading, export, limit_to)
     words = {name: text.strip() for name, text in (("licence", licence), ("origin", origin)) if text.strip()}
     task_fit = TaskFit(declaration.task)
     samples: Spool[ImportedSample] = Spool(lambda item: item.sample.id)
@@ -121,8 +121,11 @@ def _limit(reading: Reading, export: ExportFiles, limit_to: set[str]) -> None:
     reading.problems = [item for item in reading.problems if item.sample_id in limit_to]
 
 
-def _unambiguous(reading: Reading, export: ExportFiles, limit_to: set[str] | None) -> list[int]:
-    """Return the places of the records whose image and label file are the only ones of their sample, ascending by sample."""
+def unambiguous(reading: Reading, export: ExportFiles, limit_to: set[str] | None = None) -> list[int]:
+    """Return the places of the records whose image and label file are the only ones of their sample, ascending by sample.
+
+    The others become problems of ``reading``.
+    """
     twice = {sample_id: paths for sample_id, paths in export.by_id.items() if len(paths) > 1}
     for sample_id, paths in twice.items():
         if limit_to is None or sample_id in limit_to:
@@ -192,7 +195,7 @@ def _sample(
         return None
     if record.stated_size_px not in (None, record.size_px):
         reading.problem(record.sample_id, record.label_file, "size_matches", _size_reason(record))
-    group = _group(record, declaration.split.group)
+    group = group_of(record, declaration.split.group)
     split = _split(record, group, declaration, reading)
     if split is None:
         return None
@@ -236,7 +239,7 @@ def _size_reason(record: SourceRecord) -> str:
     return f"the label file says {stated[0]} × {stated[1]} px, the image has {real[0]} × {real[1]} px{turned}"
 
 
-def _group(record: SourceRecord, rule: str) -> str:
+def group_of(record: SourceRecord, rule: str) -> str:
     """Return the group of a sample: its clip, or itself, or what the pattern (its first group) finds in its id."""
     sample_id = record.sample_id
     if rule == "name":

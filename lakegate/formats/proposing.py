@@ -7,15 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lakegate.catalog import parse_dataset
 from lakegate.declarations import Task
 from lakegate.errors import BadExport
 from lakegate.formats.export_files import ExportFiles
-from lakegate.formats.importing import read_export
-from lakegate.formats.reading import Reading, SourceObject, SourceRecord
+from lakegate.formats.importing import group_of, read_export, unambiguous
+from lakegate.formats.reading import Reading, SourceObject, SourceRecord, record_spool
 from lakegate.formats.registry import Format
-from lakegate.quality.image_metrics import ImageMetrics
+from lakegate.quality.earlier_test import EarlierTestImages
+from lakegate.quality.image_metrics import ImageMetrics, MeasuredImages
 from lakegate.quality.images import measure_many
+from lakegate.quality.leaks import Compared, find_leaks
 from lakegate.quality.rules import BOX_TOLERANCE_PX
+from lakegate.samples import Sample, draw_split
 
 MEASURED_AT_MOST = 2000
 FEWEST_GROUPS = 10  # below, a share of groups is no share of samples
@@ -34,6 +38,7 @@ def propose_dataset_toml(source: Path, images: Path | None, source_format: str =
         BadExport: the export cannot be read, or holds no object.
     """
     known, export, reading = read_export(source, images, source_format)
+    _keep_unambiguous(export, reading)
     shapes = Counter(shape for record in reading.records for item in record.objects for shape in _shapes(item))
     task = _task(shapes)
     counts = Counter(
@@ -45,16 +50,27 @@ def propose_dataset_toml(source: Path, images: Path | None, source_format: str =
     if not counts:
         problem = f"; first problem: {reading.problems[0].file}: {reading.problems[0].reason}" if reading.problems else ""
         raise BadExport(f"{source} holds no labelled object or image, so labels cannot be proposed{problem}")
+    measured = _measure(export, reading.records)
+    head = [*_head(known, export, reading, counts), *_task_lines(task, shapes), *_labels(known, reading, counts)]
+    split = _split_table(reading.records, task)
+    leaking = _leaking(reading.records, measured, "\n".join([*head, *split]))
     lines = [
-        *_head(known, export, reading, counts),
-        *_task_lines(task, shapes),
-        *_labels(known, reading, counts),
-        *_policy(reading),
-        *_split_table(reading.records, task),
-        *_quality_table(export, reading.records),
+        *head,
+        *_policy(reading, measured, leaking),
+        *split,
+        *_quality_table(reading.records, measured),
         *_slice_hint(reading.records, task),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _keep_unambiguous(export: ExportFiles, reading: Reading) -> None:
+    places = unambiguous(reading, export)
+    if len(places) < len(reading.records):
+        kept = record_spool()
+        for place in places:
+            kept.append(reading.records[place])
+        reading.records = kept
 
 
 def _head(known: Format, export: ExportFiles, reading: Reading, counts: Counter[str]) -> list[str]:
@@ -104,15 +120,39 @@ def _labels(known: Format, reading: Reading, counts: Counter[str]) -> list[str]:
     return [f"# {order}; found: {shown}", f"labels = [{', '.join(map(_quoted, labels))}] # order is the class index"]
 
 
-def _policy(reading: Reading) -> list[str]:
+def _policy(reading: Reading, measured: MeasuredImages, leaking: set[str]) -> list[str]:
     bad = {item.sample_id for item in reading.problems} | {item.sample_id for item in reading.records if _has_bad_box(item)}
-    if not bad:
+    bad |= measured.broken.keys() | leaking
+    n_unseen = len(reading.records) - len(measured.metrics) - len(measured.broken)
+    if not bad and not n_unseen:
         return ['on_bad_sample = "refuse" # one bad sample stops the version; "quarantine" publishes the others']
-    first = _one_line(min(bad))
-    return [
-        f"# {len(bad)} samples cannot be published as they are (the first is {first}); the report of a version names each.",
-        'on_bad_sample = "quarantine" # they are shown and kept out; "refuse" stops the version until they are corrected',
-    ]
+    lines = []
+    if bad:
+        first = _one_line(min(bad))
+        lines.append(
+            f"# {len(bad)} samples cannot be published as they are (the first is {first}); the report of a version names each."
+        )
+    if leaking:
+        lines.append(f"# {len(leaking)} of them look like an image of a split that models are judged on")
+    if n_unseen:
+        lines.append(f"# {n_unseen} images were not looked at yet: they may be broken, or look like one of another split")
+    words = 'they are shown and kept out; "refuse" stops the version until they are corrected'
+    return [*lines, f'on_bad_sample = "quarantine" # {words}']
+
+
+def _leaking(records: Sequence[SourceRecord], measured: MeasuredImages, declared: str) -> set[str]:
+    """Return the samples that would be trained on and look like one that models are judged on, as a version finds them."""
+    declaration = parse_dataset("proposed", declared)
+    samples = []
+    for record in records:
+        if record.sample_id in measured.metrics:
+            group = group_of(record, declaration.split.group)
+            is_drawn = declaration.split.source == "hash"
+            split = draw_split(group, declaration.split.test, declaration.split.val) if is_drawn else record.split
+            width, height = record.size_px
+            samples.append(Sample(record.sample_id, width, height, split=split or "train", group=group))
+    compared = Compared(tuple(samples), measured, {}, declaration.quality.near_duplicate_bits)
+    return {problem.sample_id for problem in find_leaks(compared, EarlierTestImages())}
 
 
 def _has_bad_box(record: SourceRecord) -> bool:
@@ -164,12 +204,16 @@ def _groups_are_classes(pattern: str, records: Sequence[SourceRecord]) -> bool:
     return any(len(groups) < FEWEST_GROUPS for groups in groups_of.values())
 
 
-def _quality_table(export: ExportFiles, records: Sequence[SourceRecord]) -> list[str]:
+def _measure(export: ExportFiles, records: Sequence[SourceRecord]) -> MeasuredImages:
     pairs = sorted((record.sample_id, record.image) for record in records)[:: max(1, len(records) // MEASURED_AT_MOST)]
     measured = measure_many(pairs, threads=min(os.cpu_count() or 1, 8))
     if not measured.metrics:
         reason = next(iter(measured.broken.values()), "no labelled image")
         raise BadExport(f"no image below {export.images_dir.name} could be read: {reason}")
+    return measured
+
+
+def _quality_table(records: Sequence[SourceRecord], measured: MeasuredImages) -> list[str]:
     metrics = list(measured.metrics.values())
     sides = [side for record in records for side in record.size_px]
     sizes = Counter(record.size_px for record in records).most_common(3)

@@ -41,10 +41,33 @@ def import_through_datumaro(
 ) -> tuple[dict[int, list[Imported]], dict[int, str]]:
     """Let Datumaro's own importer read ``records``.
 
+    A file on which Datumaro gives up is found by halving, so that it is an error of its own record only.
+
     Returns:
         By the record's number: its objects in the file's order; and the first error that Datumaro reported.
     """
     load_datumaro()
+    from datumaro.components.errors import DatasetImportError
+
+    try:
+        return _import(datumaro_format, stage, records, labels)
+    except DatasetImportError as error:
+        if len(records) == 1:
+            cause = error.__cause__ or error
+            return {}, {0: f"{type(cause).__name__}: {cause}"}
+    imported: dict[int, list[Imported]] = {}
+    errors: dict[int, str] = {}
+    middle = len(records) // 2
+    for start, part in ((0, records[:middle]), (middle, records[middle:])):
+        boxes, reasons = import_through_datumaro(datumaro_format, stage, part, labels)
+        imported.update({start + number: found for number, found in boxes.items()})
+        errors.update({start + number: reason for number, reason in reasons.items()})
+    return imported, errors
+
+
+def _import(
+    datumaro_format: str, stage: Stage, records: Sequence[SourceRecord], labels: Sequence[str]
+) -> tuple[dict[int, list[Imported]], dict[int, str]]:
     from datumaro import AnnotationType, Bbox, Dataset
     from datumaro.components.contexts.importer import ImportErrorPolicy
 

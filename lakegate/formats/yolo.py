@@ -6,6 +6,7 @@ Ultralytics (``data.yaml``), Darknet (``obj.data``, ``obj.names``), and plain fo
 """
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -75,7 +76,17 @@ def stage_yolo(records: Sequence[SourceRecord], labels: Sequence[str], folder: P
     sizes = (f"{name} {record.size_px[1]} {record.size_px[0]}\n" for name, record in zip(names, records, strict=True))
     (folder / "images.meta").write_text("".join(sizes))
     for name, record in zip(names, records, strict=True):
-        link_or_copy(record.label_path, data / f"{name}.txt")
+        if _begins_with_mark(record.label_path):
+            text = record.label_path.read_text(encoding="utf-8-sig")
+            (data / f"{name}.txt").write_text(text, encoding="utf-8")
+        else:
+            link_or_copy(record.label_path, data / f"{name}.txt")
+
+
+def _begins_with_mark(path: Path) -> bool:
+    """Tell whether a text begins with a byte order mark, as Windows editors write it and Datumaro does not read it."""
+    with path.open("rb") as file:
+        return file.read(len(BOM_UTF8)) == BOM_UTF8
 
 
 def _read_names(export: ExportFiles, reading: Reading) -> _Layout:

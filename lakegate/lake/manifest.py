@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,6 @@ from lakegate.lake.objects import ObjectEntry
 
 KEPT_PER_REPOSITORY = 8
 KEPT_IN_MEMORY = 3
-WINDOW = 1000  # objects of one page of a listing
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,6 @@ class Manifest:
     def by_path(self) -> dict[str, ObjectEntry]:
         """The entries by their path, made anew."""
         return {entry.path: entry for entry in self.entries}
-
-
-@dataclass(frozen=True)
-class Window:
-    """One page of a listing that holds some wanted paths: what follows ``after``, ``amount`` objects at most."""
-
-    after: str
-    amount: int
-    wanted: frozenset[str]
 
 
 class ManifestStore:
@@ -106,37 +96,6 @@ class ManifestStore:
         except (OSError, ValueError, TypeError, KeyError):
             return None
         return manifest if manifest.content_digest == content["content_digest"] else None
-
-
-def windows(paths: Sequence[str], wanted: set[str]) -> Iterator[Window]:
-    """Cut the pages that a listing of ``paths`` (ascending) must have so that every wanted path is on one of them.
-
-    >>> [(page.after, page.amount) for page in windows(["a", "b", "c", "d"], {"b", "d"})]
-    [('a', 3)]
-    """
-    positions = [place for place, path in enumerate(paths) if path in wanted]
-    start = 0
-    while start < len(positions):
-        first = end = positions[start]
-        stop = start
-        while stop < len(positions) and positions[stop] - first < WINDOW:
-            end = positions[stop]
-            stop += 1
-        yield Window(paths[first - 1] if first else "", end - first + 1, frozenset(paths[first : end + 1]) & wanted)
-        start = stop
-
-
-def bring_forward(
-    base: Manifest, changed: set[str], removed: set[str], list_windows: Callable[[Sequence[Window]], Sequence[ObjectEntry]]
-) -> list[ObjectEntry] | None:
-    """Return the entries of ``base`` after a diff; ``list_windows`` gives those that are new or changed.
-
-    ``None`` where the listing does not hold what the diff says: list everything instead.
-    """
-    kept = [entry for entry in base.entries if entry.path not in changed and entry.path not in removed]
-    paths = sorted({entry.path for entry in kept} | changed)
-    found = {entry.path: entry for entry in list_windows(list(windows(paths, changed)))}
-    return [*kept, *found.values()] if found.keys() == changed else None
 
 
 def _modified_ns(path: Path) -> int:

@@ -143,11 +143,9 @@ class Transport:
             answer = self._through_proxy.urlopen(method, url, body=body, headers=headers, redirect=False)
         return Answer(answer.status, answer.data, answer.headers)
 
-    def pages(
-        self, path: str, what: str, limit: int | None = None, first_after: str = "", **parameters: Any
-    ) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, what: str, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the results of all pages of a listing, as raw JSON (SDK models take 20 times as long)."""
-        after, seen = first_after, 0
+        after, seen = "", 0
         while True:
             amount = min(PAGE, limit - seen) if limit else PAGE
             answer = self.request("GET", path, what, params={**parameters, "amount": amount, "after": after}).json()

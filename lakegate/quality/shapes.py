@@ -87,7 +87,7 @@ def _mask_path(item: Annotation, rle: Rle, step_px: float, digits: int) -> str:
         return ""
     # OpenCV's points are the middles of pixels: half a pixel from their corner
     outlines, _ = cv2.findContours(part_HW, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    return "".join(_path(_simpler(line.reshape(-1, 2) + np.float32(0.5), step_px), digits) for line in outlines)
+    return "".join(_path(_simpler(line.reshape(-1, 2).astype(np.float32) + 0.5, step_px), digits) for line in outlines)
 
 
 def _window(item: Annotation, rle: Rle) -> tuple[int, int, int, int]:

@@ -201,6 +201,22 @@ def test_a_yolo_line_that_is_no_box_is_named(tmp_path, line):
     assert (problem.file, problem.rule) == ("labels/0001.txt", "box_is_readable")
 
 
+def test_a_byte_order_mark_before_a_label_or_a_class_name_is_no_part_of_it(tmp_path):
+    folder = write_yolo(tmp_path, {"0001": ((40, 40), [("car", (10, 10, 20, 20))])})
+    label = folder / "labels" / "0001.txt"
+    label.write_bytes(b"\xef\xbb\xbf" + label.read_bytes().replace(b"\n", b"\r\n"))
+    result = import_export(folder, None, declare())
+    assert (result.problems, result.samples[0].sample.annotations[0].bbox_xywh_px) == ([], (10, 10, 20, 20))
+
+
+def test_a_file_on_which_datumaro_gives_up_is_a_problem_of_its_own_sample(tmp_path):
+    boxes = {f"{number:04d}": ((40, 40), [("car", (10, 10, 20, 20))]) for number in range(5)}
+    folder = write_yolo(tmp_path, boxes)
+    (folder / "labels" / "0003.txt").write_text("0 0.5 0.5 0.5 0.5\f0 0.5 0.5 0.5 0.5\n")  # two lines for us, one for it
+    problem = only_problem(import_export(folder, None, declare()), left=4)
+    assert (problem.sample_id, problem.rule) == ("0003", "import_is_faithful")
+
+
 def test_coco_annotations_of_an_image_that_is_not_listed_are_not_lost_in_silence(tmp_path):
     folder = write_coco(tmp_path, ONE)
     content = coco_content(ONE)

@@ -136,3 +136,29 @@ def test_classes_are_not_taken_for_groups_of_near_copies(samples_dir):
         assert "in labels" in text and "objects >=" not in text
         found = import_export(samples_dir / source, None, declaration).samples
         assert {item.sample.annotations[0].label for item in found if item.sample.split == "test"} == set(declaration.labels)
+
+
+def test_images_of_two_splits_that_look_alike_are_counted_and_the_proposal_can_be_published(samples_dir, tmp_path):
+    from lakegate.quality.validation import screen
+
+    folder = samples_dir / "grocery" / "dataset" / "train"
+    text = propose_dataset_toml(folder, None)
+    assert "# 1 of them look like an image of a split that models are judged on" in text
+    declaration = parse_dataset("abc", text)
+    screening = screen(import_export(folder, None, declaration).samples, declaration, (), Settings(home=tmp_path))
+    assert [item.rule for item in screening.quarantined] == ["no_near_leak_between_splits"]
+
+
+def test_three_label_sets_at_once_are_no_proposal(samples_dir):
+    with pytest.raises(BadExport, match="3 sets of labels belong to this image"):
+        propose_dataset_toml(samples_dir / "bccd", None)
+
+
+def test_images_that_cannot_be_decoded_are_counted_among_the_bad_samples(tmp_path):
+    for name in ("a", "b", "c"):
+        write_image(tmp_path / "JPEGImages" / f"{name}.jpg", (60, 40))
+        (tmp_path / f"{name}.xml").write_text(voc_xml(f"{name}.jpg", (60, 40), [("car", (1, 1, 5, 5))]))
+    image = tmp_path / "JPEGImages" / "b.jpg"
+    image.write_bytes(image.read_bytes()[:-40])
+    text = propose_dataset_toml(tmp_path, None)
+    assert "1 images cannot be decoded" in text and parse_dataset("abc", text).on_bad_sample == "quarantine"

@@ -46,6 +46,15 @@ def test_a_mask_is_drawn_with_its_hole():
     assert set(outside) == {(20.5, 10.5), (49.5, 10.5), (49.5, 29.5), (20.5, 29.5)} and len(inside) >= 4 and notes == []
 
 
+def test_a_round_mask_is_drawn_with_the_points_that_are_seen():
+    y_HW, x_HW = np.mgrid[:200, :200]
+    rle = rle_of_mask(((x_HW - 100) ** 2 + (y_HW - 100) ** 2 <= 80**2).astype(np.uint8))
+    shapes, _ = drawn(Annotation("cat", box_of_rle(rle), rle=rle), width_px=200, height_px=200)
+    (outline,) = corners_of(shapes[0][4])
+    assert len(outline) > 8
+    assert all(abs(np.hypot(x - 100.5, y - 100.5) - 80) < 1 for x, y in outline)
+
+
 def test_points_that_are_not_labelled_are_not_drawn():
     points = (Keypoint("nose", 10, 12), Keypoint("tail", 0, 0, 0), Keypoint("ear", 20.04, 3, 1))
     shapes, _ = drawn(Annotation("dog", (1, 1, 30, 30), keypoints=points))
