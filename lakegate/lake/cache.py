@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import NamedTuple
 
 from lakegate.canonical import sha256_bytes, sha256_file
 from lakegate.errors import ChecksumMismatch
@@ -29,7 +30,14 @@ create table if not exists files (
 ) without rowid
 """
 Known = dict[str, FileState]
-_leases: dict[Path, int] = {}
+
+
+class _Lease(NamedTuple):
+    handle: int  # of the open and locked file
+    sha256s: set[str]
+
+
+_leases: dict[Path, _Lease] = {}
 
 
 class ObjectCache:
@@ -112,15 +120,18 @@ class ObjectCache:
             yield
 
     def lease(self, name: str, sha256s: Iterable[str]) -> None:
-        """Keep these files for the life of this process, whatever the limit."""
+        """Keep these files too for the life of this process, whatever the limit; call it before they are looked for."""
         path = self._folder / "leases" / f"{name}-{os.getpid()}"
-        if path in _leases:
-            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        os.write(handle, "\n".join(sha256s).encode())
-        _leases[path] = handle
+        with self.locked("sweep"):  # a sweep that did not see this lease has ended
+            if path not in _leases:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+                fcntl.flock(handle, fcntl.LOCK_SH)
+                _leases[path] = _Lease(handle, set())
+            handle, held = _leases[path]
+            new = set(sha256s) - held
+            os.write(handle, "".join(f"{sha256}\n" for sha256 in new).encode())
+            held |= new
 
     def _leased(self) -> dict[str, set[str]]:
         """Return what living processes have under lease, by the lease's name."""

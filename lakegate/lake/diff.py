@@ -191,15 +191,21 @@ def _labels_of(sample: Sample, renamed: Mapping[str, str]) -> tuple[object, ...]
     return Counter(rows), sorted(sample.tags)
 
 
+def _used(version: LocalVersion) -> set[str]:
+    return {item.label for sample in version.samples for item in sample.annotations}
+
+
 def _label_changes(old: LocalVersion, new: LocalVersion, renamed: Mapping[str, str], tally: _Tally) -> LabelChanges:
     before, after = old.declaration.labels, new.declaration.labels
     added = [label for label in after if label not in before and label not in renamed.values()]
     removed = [label for label in before if label not in after and label not in renamed]
+    used_before, used_after = _used(old), _used(new)
+    new_names = {*added, *(label for label in after if label not in used_before)}
     suggested, evidence = {}, {}
-    for label in removed:
+    for label in (label for label in before if label not in renamed and (label in removed or label not in used_after)):
         targets = Counter({target: n for (source, target), n in tally.moves.items() if source == label})
         for target, n in targets.most_common(1):
             n_objects = tally.objects[label]
-            if target in added and n >= SUGGESTED_SHARE * targets.total() and n >= SUGGESTED_COVER * n_objects:
+            if target in new_names and n >= SUGGESTED_SHARE * targets.total() and n >= SUGGESTED_COVER * n_objects:
                 suggested[label], evidence[label] = target, RenameEvidence(n, n_objects)
     return LabelChanges(tuple(added), tuple(removed), renamed, suggested, evidence)

@@ -78,11 +78,14 @@ def fetch_objects(
 ) -> dict[str, Path]:
     """Fetch what is not in the cache on all connections at once; returns the local path of each object's path.
 
+    The files stay for the life of this process, whatever the cache's limit: other processes may sweep it at any time.
+
     Raises:
         ChecksumMismatch: bytes in lakeFS are not those that the listing promises.
     """
     cache = cache_of(settings)
     digests = {entry.path: str(entry.sha256) for entry in client.complete_sha256(repository, commit, entries)}
+    cache.lease("reading", digests.values())
     whole = cache.find_whole(digests.values())
     missing = {sha256: path for path, sha256 in digests.items() if sha256 not in whole}
     n_here = len(digests) - len(missing)
@@ -131,8 +134,8 @@ def open_version(
     if DECLARATION not in by_path:
         raise LakeError(f"{version.reference} has no {DECLARATION}: it was not made by `lakegate data publish`")
     images = _images_by_sample(version, by_path)
-    paths = fetch_objects(client, settings, version.dataset, version.commit, wanted, progress)
     lease(settings, version, wanted)
+    paths = fetch_objects(client, settings, version.dataset, version.commit, wanted, progress)
     text = paths[DECLARATION].read_text()
     return LocalVersion(
         version=version,

@@ -97,8 +97,8 @@ def snapshot_version(
     require_attestation(client, settings, version.dataset, version.commit)
     entries = version_objects(client, version)
     cache = cache_of(settings)
-    paths = fetch_objects(client, settings, version.dataset, version.commit, entries, progress)
     lease(settings, version, entries)
+    paths = fetch_objects(client, settings, version.dataset, version.commit, entries, progress)
     folder = settings.cache_dir / "snapshots" / version.dataset / version.commit
     with cache.locked(f"snapshot-{version.dataset}-{version.commit}"):
         if _is_linked(folder, paths):

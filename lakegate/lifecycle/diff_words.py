@@ -31,7 +31,7 @@ def diff_markdown(difference: DatasetDiff, old: str, new: str) -> str:
         lines += [f"| {what} | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
         lines += [f"| number | {' | '.join(str(numbers[group][name]) for name in names)} |", ""]
     lines += [f"- {line}" for line in (*quiet_changes(difference), *label_lines(difference))]
-    return "\n".join([*lines, "", LEGEND.capitalize() + "."]) + "\n"
+    return "\n".join([*lines, "", LEGEND[0].upper() + LEGEND[1:] + "."]) + "\n"
 
 
 def quiet_changes(difference: DatasetDiff) -> list[str]:
@@ -54,5 +54,6 @@ def label_lines(difference: DatasetDiff) -> list[str]:
         lines += [f"labels {what}: {', '.join(rest)}"] if rest else []
     lines += [f"label renamed: {before} → {after}" for before, after in labels.renamed.items()]
     return lines + [
-        f"label probably renamed: {words}; declare it in [rename] of dataset.toml if so" for words in labels.suggestions()
+        f"label probably renamed: {words}; if so, declare it in [rename] of dataset.toml, and leave the old name out of labels"
+        for words in labels.suggestions()
     ]

@@ -103,6 +103,15 @@ def test_a_rename_that_nobody_declared_is_suggested():
     assert diff.to_json()["labels"] == {"added": ["red"], "removed": ["RBC"], "renamed": {}, "suggested": {"RBC": "red"}}
 
 
+def test_a_rename_is_suggested_also_where_the_old_name_is_still_declared_or_the_new_one_was():
+    both = 'task = "detection"\nlabels = ["RBC", "red", "WBC", "Platelets"]\n'
+    old, new = ({"a": ((label, (0.0, 0.0, 10.0, 10.0)),)} for label in ("RBC", "red"))
+    diff = diff_versions(a_version(old, declaration=both), a_version(new, declaration=both))
+    assert diff.to_json()["labels"] == {"added": [], "removed": [], "renamed": {}, "suggested": {"RBC": "red"}}
+    mixed = {**new, "b": (("RBC", (0.0, 0.0, 10.0, 10.0)),)}
+    assert not diff_versions(a_version(old, declaration=both), a_version(mixed, declaration=both)).labels.suggested, "in use"
+
+
 def test_the_diff_of_the_real_blood_cells_is_the_known_one(samples_dir: Path):
     bccd = samples_dir / "bccd"
     names_v1 = read_names(bccd / "demo_v1.txt")

@@ -1,6 +1,8 @@
 """A version on this machine: verified once, named by checksum, fetched once."""
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +124,29 @@ def test_images_and_annotations_that_do_not_pair_are_named(client: LakeClient, f
         client.commit(dataset, branch, branch, {})
         with pytest.raises((LakeError, BadInput), match=words):
             open_version(client, fresh, pin(client, f"{dataset}@{branch}"), attested=False)
+
+
+def test_a_sweep_of_another_process_takes_nothing_of_a_version_that_is_being_opened(
+    client: LakeClient, fresh: Settings, dataset: str, colour: Colour, monkeypatch: pytest.MonkeyPatch
+):
+    samples = [a_sample(name, colour(name, (9, n, 0))) for n, name in enumerate("ab")]
+    version = publish_version(client, fresh, dataset, "v1", samples)
+    seed_samples(fresh, samples)  # all but dataset.toml is here, and used longest ago
+    small = fresh.model_copy(update={"cache_gib": 1e-9})
+    fill = (
+        "import sys; from pathlib import Path; from lakegate.lake.cache import ObjectCache\n"
+        "cache = ObjectCache(Path(sys.argv[1]), 1e-9)\n"
+        "cache.store(b'other', sys.argv[2], 'a test'); cache.used([], [sys.argv[2]])"
+    )
+    read = client.read
+
+    def read_meanwhile(repository: str, ref: str, path: str) -> bytes:
+        other = hashlib.sha256(b"other").hexdigest()
+        subprocess.run([sys.executable, "-c", fill, str(fresh.cache_dir), other], check=True)
+        assert not cache_path(fresh, other).exists(), "the other process swept"
+        return read(repository, ref, path)
+
+    monkeypatch.setattr(client, "read", read_meanwhile)
+    opened = open_version(client, small, version)
+    for item in samples:
+        assert opened.images[item.sample.id].path.read_bytes() == item.image.read_bytes()
