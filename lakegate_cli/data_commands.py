@@ -12,6 +12,7 @@ from lakegate.formats.registry import SourceFormat
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle.sources import check_address, is_remote
 from lakegate.settings import Settings
+from lakegate.slices import parse_predicate
 from lakegate_cli.flow_runs import run_flow
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import counted_progress, shown_progress
@@ -84,6 +85,8 @@ def publish(
     check_version_name(version)
     if bool(source) == bool(ref):
         raise BadInput("give --source (an annotation export) or --ref (a branch of the dataset in lakeFS), one of the two")
+    if where.strip():
+        parse_predicate(where)
     parameters = {
         "dataset": dataset,
         "source": absolute(source, "source"),

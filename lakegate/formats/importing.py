@@ -35,7 +35,8 @@ class ImportResult:
 
     ``samples`` ascend by id; ``unlabelled`` are images without a label file, relative to the images' folder;
     ``source_digest`` is the same for the same export wherever it lies; ``problem_images`` are the images of the samples
-    that have a problem, by sample id, as far as there are any.
+    that have a problem, by sample id, as far as there are any; ``undeclared`` are the samples with a label that the dataset
+    does not declare, without shapes: a filter may leave them out.
     """
 
     samples: Sequence[ImportedSample]
@@ -45,6 +46,7 @@ class ImportResult:
     source_digest: str
     problems: list[SampleProblem]
     problem_images: Mapping[str, Path] = field(default_factory=dict)
+    undeclared: Mapping[str, Sample] = field(default_factory=dict)
 
 
 def import_export(
@@ -97,6 +99,7 @@ def import_export(
         notes=reading.notes,
         source_digest=_source_digest(known, export, reading, declaration, limit_to, words),
         problems=sorted(set(reading.problems), key=lambda item: (item.sample_id, item.rule, item.file, item.reason)),
+        undeclared=reading.undeclared,
         problem_images={item.sample_id: paths[0] for item in reading.problems if (paths := export.by_id.get(item.sample_id))},
     )
 
@@ -195,6 +198,8 @@ def _sample(
     if undeclared:
         words = "; ".join(f"'{label}' is no label of the dataset{nearest(label, declaration.labels)}" for label in undeclared)
         reading.problem(record.sample_id, record.label_file, "label_is_declared", words)
+        labels = tuple(Annotation(item.label) for item in objects)
+        reading.undeclared[record.sample_id] = Sample(record.sample_id, *record.size_px, labels, tags=record.tags)
         return None
     if record.stated_size_px not in (None, record.size_px):
         reading.problem(record.sample_id, record.label_file, "size_matches", _size_reason(record))

@@ -6,7 +6,7 @@ from pathlib import Path
 from lakegate.formats.spool import Spool
 from lakegate.geometry import Keypoint, Polygon, Rle
 from lakegate.quality.problems import SampleProblem
-from lakegate.samples import Box, Split
+from lakegate.samples import Box, Sample, Split
 
 SizePx = tuple[int, int]  # width, height
 
@@ -67,6 +67,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     label_files: dict[str, Path] = field(default_factory=dict)  # all that were read, by relative name
+    undeclared: dict[str, Sample] = field(default_factory=dict)  # samples with a label that the dataset does not declare
 
     def problem(self, sample_id: str, file: str, rule: str, reason: str) -> None:
         """Add one row of evidence."""

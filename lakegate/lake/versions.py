@@ -1,5 +1,6 @@
 """Versions of a dataset: pinned once to a commit, listed with who made them and when."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,7 +74,9 @@ def list_versions(client: LakeClient, dataset: str) -> list[VersionInfo]:
     def newest_first(item: tuple[str, Commit]) -> tuple[float, int]:
         return -item[1].created_at.timestamp(), place.get(item[1].id, latest)
 
-    return [_info(dataset, tag, commit) for tag, commit in sorted(commits.items(), key=newest_first)]
+    # of two names of one commit, the later word (v10 after v9) is taken for the newer one
+    by_name = sorted(commits.items(), key=lambda item: _natural(item[0]), reverse=True)
+    return [_info(dataset, tag, commit) for tag, commit in sorted(by_name, key=newest_first)]
 
 
 def newest_attested(client: LakeClient, settings: Settings, dataset: str) -> DatasetVersion:
@@ -98,6 +101,11 @@ def newest_attested(client: LakeClient, settings: Settings, dataset: str) -> Dat
 def publisher_of(client: LakeClient, version: DatasetVersion) -> str:
     """Return the claimed name of who published a version, as `lakegate data log` shows it; "" where nobody wrote it."""
     return client.head(version.dataset, version.commit).metadata.get("publisher", "")
+
+
+def _natural(tag: str) -> list[tuple[int, str]]:
+    """Return a key by which v10 comes after v9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", tag) if part]
 
 
 def _not_found(client: LakeClient, dataset: str, ref: str) -> str:

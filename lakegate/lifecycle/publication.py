@@ -58,7 +58,7 @@ class Publication:
         self._opened = [open_source(self._settings, address) for address in (request.source, request.images) if address]
         source, *images = [opened.path for opened in self._opened]
         found = import_export(source, images[0] if images else None, request.declaration, request.source_format)
-        imported = choose_samples(found, request.where, request.licence)
+        imported = choose_samples(found, request.where, request.licence, request.declaration.labels)
         for note in [*(note for opened in self._opened for note in opened.notes), *imported.notes]:
             self._say(note)
         self._say(
@@ -175,6 +175,10 @@ class Publication:
         for opened in self._opened:
             opened.close()
         self._say(f"{self._version.reference} is published: commit {self._version.commit[:12]}")
+        tags = self._client.tags(self.request.dataset)
+        others = [tag for tag, commit in tags.items() if commit == self._version.commit and tag != self.request.version]
+        if others:
+            self._say(f"nothing changed since {', '.join(others)}: {self.request.version} is another name of the same content")
 
     def save_page(self) -> Page:
         """Put the validation report where a person can open it."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.formats.choosing import check_where
 from lakegate.lifecycle.sources import check_address
 from lakegate.settings import Settings
+from lakegate.slices import parse_predicate
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class PublicationRequest:
         Raises:
             UnknownName, BadDeclaration, BadInput: dataset, version name, filter or folder is not usable.
         """
-        check_where(where, load_dataset(settings, dataset))
+        load_dataset(settings, dataset)
+        if where.strip():
+            parse_predicate(where)  # the labels that it names are checked against the export, too
         check_version_name(version)
         check_address(source, "source")
         if images:

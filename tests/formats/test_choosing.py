@@ -50,3 +50,15 @@ def test_a_filter_that_is_none_names_no_label_or_keeps_nothing_is_refused(tmp_pa
     check_where(" ", declare())
     with pytest.raises(BadInput, match="keeps none of the 3 samples"):
         choose_samples(import_export(write_voc(tmp_path), None, declare()), "objects > 100")
+
+
+def test_a_filter_leaves_out_samples_with_a_label_that_the_dataset_does_not_declare(tmp_path):
+    declaration = declare()
+    narrow = declaration.model_copy(update={"labels": tuple(label for label in declaration.labels if label != "person")})
+    imported = import_export(write_voc(tmp_path), None, narrow)
+    assert {item.rule for item in imported.problems} == {"label_is_declared"}
+    nobody = choose_samples(imported, 'count("person") == 0', declared=narrow.labels)
+    assert ([item.sample.id for item in nobody.samples], nobody.problems) == (["north/0002"], [])
+    assert "and 2 problems of samples that are left out" in nobody.notes[-1]
+    with pytest.raises(UnknownLabel, match="nor one of this export; did you mean 'person'"):
+        choose_samples(imported, 'count("persons") == 0', declared=narrow.labels)

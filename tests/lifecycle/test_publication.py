@@ -49,6 +49,14 @@ def test_publishing_the_same_export_again_sends_nothing_and_is_the_same_version(
     assert any("0 objects sent" in line for line in workshop.lines)
 
 
+def test_equal_content_under_another_name_is_said_to_be_that_and_counts_as_the_newest(workshop: Workshop) -> None:
+    source = write_squares(workshop.folder / "export", NUMBERS)
+    workshop.publish(source, "v9")
+    workshop.publish(source, "v10")
+    assert workshop.lines[-1] == "nothing changed since v9: v10 is another name of the same content"
+    assert [item.tag for item in list_versions(workshop.client, workshop.dataset)] == ["v10", "v9"]
+
+
 def test_other_content_under_a_taken_name_is_refused(workshop: Workshop) -> None:
     workshop.publish(write_squares(workshop.folder / "one", NUMBERS), "v1")
     with pytest.raises(VersionExists, match="choose another version name"):
