@@ -84,6 +84,7 @@ def write_config(home: Path, port: int, keys: LakefsKeys) -> Path:
         "auth": {"encrypt": {"secret_key": _encryption_key(home)}},
         "blockstore": {"type": "local", "local": {"path": str(state / "data")}},
         "committed": {"local_cache": {"dir": str(state / "cache")}},
+        "graveler": {"max_batch_delay": "0s"},  # else each look at a ref waits 3 ms for others; no gain here
         "actions": {"enabled": True, "lua": {"net_http_enabled": True}, "env": {"enabled": True, "prefix": "LAKEFSACTION_"}},
         "stats": {"enabled": False},
         "security": {"check_latest_version": False},

@@ -131,6 +131,9 @@ class SetupProblem(LakegateError):
     """This machine lacks something that Lakegate needs, or a port is taken."""
 
 
+NAMED = 20  # known words that a message lists
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known word, or the list of known words.
 
@@ -141,4 +144,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(names) or 'none'}"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"; known: {', '.join(names[:NAMED]) or 'none'}{more}"

@@ -196,7 +196,7 @@ def diff(
 def suggest(
     dataset: str, ref: Annotated[str, typer.Argument(help="Tag, branch or commit; else the newest version.")] = ""
 ) -> None:
-    """Propose [quality] limits from a version: TOML with the reason of each line, to paste into dataset.toml."""
+    """Propose limits for the table quality from a version: TOML with the reason of each line, to paste into dataset.toml."""
     from lakegate.lifecycle.suggested_limits import suggest_limits
 
     print(suggest_limits(Settings.load(), dataset, ref), end="")

@@ -44,3 +44,4 @@ def test_all_words_are_listed_where_none_is_near():
 
 def test_it_is_said_where_nothing_is_known():
     assert nearest("v1", []) == "; known: none"
+    assert nearest("xyz", [f"word-{number:02d}" for number in range(50)]).endswith("word-18, word-19 and 30 more")

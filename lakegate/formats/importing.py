@@ -7,8 +7,8 @@ sample. Records and samples lie on disk (:mod:`lakegate.formats.spool`): names a
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lakegate.canonical import FLOAT_DECIMALS, sha256_bytes, sha256_file
@@ -34,7 +34,8 @@ class ImportResult:
     """What an export holds. Samples with a problem that leaves them without labels or image are in ``problems`` only.
 
     ``samples`` ascend by id; ``unlabelled`` are images without a label file, relative to the images' folder;
-    ``source_digest`` is the same for the same export wherever it lies.
+    ``source_digest`` is the same for the same export wherever it lies; ``problem_images`` are the images of the samples
+    that have a problem, by sample id, as far as there are any.
     """
 
     samples: Sequence[ImportedSample]
@@ -43,6 +44,7 @@ class ImportResult:
     notes: list[str]
     source_digest: str
     problems: list[SampleProblem]
+    problem_images: Mapping[str, Path] = field(default_factory=dict)
 
 
 def import_export(
@@ -95,6 +97,7 @@ def import_export(
         notes=reading.notes,
         source_digest=_source_digest(known, export, reading, declaration, limit_to, words),
         problems=sorted(set(reading.problems), key=lambda item: (item.sample_id, item.rule, item.file, item.reason)),
+        problem_images={item.sample_id: paths[0] for item in reading.problems if (paths := export.by_id.get(item.sample_id))},
     )
 
 

@@ -18,9 +18,11 @@ from typing import NamedTuple
 
 from lakegate.canonical import sha256_bytes, sha256_file
 from lakegate.errors import ChecksumMismatch
-from lakegate.lake.stat_index import BUSY_S, FileState
+from lakegate.lake.stat_index import FileState
 
 GIB = 1024**3
+BUSY_S = 60.0
+ASKED_AT_ONCE = 500
 SWEPT_TO = 0.9  # an overfull cache is emptied to this share of its limit
 ABANDONED_S = 24 * 3600.0  # unfinished files that are older were left by a killed process
 ASIDE = ".part-"
@@ -172,7 +174,10 @@ class ObjectCache:
             used = dict(index.execute("select sha256, used_s from files"))
         rows = []
         for entry in (item for folder in _subfolders(self._folder / "objects") for item in os.scandir(folder)):
-            found = entry.stat()
+            try:
+                found = entry.stat()
+            except FileNotFoundError:  # another process put it in its place, or removed it
+                continue
             if not entry.name.startswith(ASIDE):
                 rows.append((entry.name, found.st_size, used.get(entry.name, found.st_mtime)))
             elif found.st_mtime < time.time() - ABANDONED_S:
@@ -186,9 +191,15 @@ class ObjectCache:
             return None
 
     def _known(self, wanted: set[str]) -> Known:
+        asked = list(wanted)
+        known: Known = {}
         with self._index() as index:
-            rows = index.execute("select sha256, size, mtime_ns, ctime_ns, inode from files")
-            return {row[0]: FileState(*row[1:]) for row in rows if row[0] in wanted}
+            for start in range(0, len(asked), ASKED_AT_ONCE):
+                part = asked[start : start + ASKED_AT_ONCE]
+                chosen = f"where sha256 in ({','.join('?' * len(part))})"
+                rows = index.execute(f"select sha256, size, mtime_ns, ctime_ns, inode from files {chosen}", part)
+                known.update((row[0], FileState(*row[1:])) for row in rows)
+        return known
 
     def _note(self, states: Mapping[str, FileState]) -> None:
         now = time.time()

@@ -131,7 +131,7 @@ class LakeClient:
         return self._manifests.remember(repository, commit.meta_range_id, manifest, commit.id)
 
     def _brought_forward(self, repository: str, old: Commit, new: Commit, base: Manifest) -> list[ObjectEntry] | None:
-        """Return the entries of ``new`` from those of ``old``; ``None`` where the diff says too little of an object."""
+        """Return the entries of ``new`` from those of ``old``; ``None`` where the server's diff says too little of them."""
         path = f"repositories/{part(repository)}/refs/{part(old.id)}/diff/{part(new.id)}"
         what = f"compare {old.id} with {new.id} of {repository}"
         rows = list(self._transport.pages(path, what, type="two_dot", include_right_stats="true"))

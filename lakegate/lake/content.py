@@ -33,9 +33,9 @@ def content_digest(entries: Iterable[ObjectEntry]) -> str:
     Raises:
         LakeError: an entry has no SHA-256; complete it with ``LakeClient.complete_sha256``.
     """
-    digest = hashlib.sha256()
-    for path, _, size_bytes, sha256 in sorted(entries, key=itemgetter(0)):
-        if sha256 is None:
-            raise LakeError(f"{path} has no SHA-256 yet; complete the listing with LakeClient.complete_sha256")
-        digest.update(f"{path}\t{sha256}\t{size_bytes}\n".encode())
-    return digest.hexdigest()
+    ordered = sorted(entries, key=itemgetter(0))
+    lines = [f"{path}\t{sha256}\t{size_bytes}\n" for path, _, size_bytes, sha256 in ordered]
+    if None in map(itemgetter(3), ordered):
+        path = next(entry.path for entry in ordered if entry.sha256 is None)
+        raise LakeError(f"{path} has no SHA-256 yet; complete the listing with LakeClient.complete_sha256")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -215,7 +215,8 @@ def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionN
     main = client.head(dataset, MAIN)
     metadata = {"publisher": note.publisher, MAIN_MERGED_IN: branch}
     try:
-        return client.merge(dataset, main.id, branch, f"Merge main into {branch}", metadata)
+        # also where main moved without new content: the branch has to hold its head
+        return client.merge(dataset, main.id, branch, f"Merge main into {branch}", metadata, allow_empty=True)
     except PublishConflict as error:
         changes = client.diff(dataset, branch, main.id, kind="three_dot")
         paths = sorted(change.path for change in changes if change.kind == "conflict")

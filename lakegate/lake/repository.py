@@ -106,7 +106,7 @@ def _protect(transport: Transport, name: str, protected: tuple[str, ...]) -> Non
         if not missing:
             return
         patterns = [{"pattern": rule["pattern"]} for rule in rules] + [{"pattern": branch} for branch in missing]
-        etag = answer.headers.get("ETag", "")
+        etag = answer.header("ETag")
         try:
             transport.request(
                 "PUT", url, what, {412: PublishConflict}, json=patterns, headers={"If-Match": etag} if etag else {}

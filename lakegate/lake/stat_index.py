@@ -1,23 +1,20 @@
 """Digests of files that did not change since they were last read: a file is known by path, size, times and inode."""
 
+import json
 import os
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from lakegate.canonical import sha256_bytes
+from lakegate.lake.bulk import many_rows
 from lakegate.lake.content import Digests
 
 SETTLED_NS = 2_000_000_000  # a file changed within so short a time may change again without another time stamp
-BUSY_S = 60.0
-SCHEMA = """
-create table if not exists files (
-  path text primary key, size integer, mtime_ns integer, ctime_ns integer, inode integer, sha256 text, md5 text
-) without rowid
-"""
+MOST_LINES = 50
+Row = tuple[int, int, int, int, str, str]  # size, mtime, ctime, inode, SHA-256, MD5
 
 
 class FileState(NamedTuple):
@@ -44,53 +41,71 @@ class FileState(NamedTuple):
 
 
 class StatIndex:
-    """The known digests of files below one folder, loaded whole, in a SQLite file below ``cache/stat-index``.
+    """The known digests of files below one folder, loaded whole from a file below ``cache/stat-index``.
 
-    Files are named by absolute paths. The SQLite file is disposable: a missing or damaged one makes the files be read again.
-    Processes may share it.
+    Files are named by absolute paths. The file holds one JSON line of columns per save; it is disposable: what is missing or
+    damaged in it makes files be read again. Processes may share it.
     """
 
     def __init__(self, cache_dir: Path, root: Path) -> None:
-        self._path = cache_dir / "stat-index" / f"{sha256_bytes(os.fsencode(root))[:32]}.sqlite"
-        self._known: dict[str, tuple[object, ...]] = self._read()
-        self._new: dict[str, tuple[object, ...]] = {}
+        self._path = cache_dir / "stat-index" / f"{sha256_bytes(os.fsencode(root))[:32]}.jsonl"
+        self._new: dict[str, Row] = {}
+        self._known, self._n_lines, self._n_rows = self._read()
 
     def find(self, path: str) -> Digests | None:
         """Return the digests of a file that is as it was; raises ``OSError`` where there is none."""
         row = self._known.get(path)
         if row is None:
             return None
-        state = FileState.of(path)
-        return Digests(state.size_bytes, str(row[5]), str(row[6])) if row[1:5] == state else None
+        now = os.stat(path)  # noqa: PTH116  as in FileState.of
+        size_bytes, mtime_ns, ctime_ns, inode, sha256, md5 = row
+        same = now.st_ctime_ns == ctime_ns and now.st_mtime_ns == mtime_ns and now.st_size == size_bytes
+        return Digests(size_bytes, sha256, md5) if same and now.st_ino == inode else None
 
     def remember(self, path: str, state: FileState, seen_at_ns: int, digests: Digests) -> None:
         """Note the digests of a file whose ``state`` was the same before and after it was read; threads may call it."""
         if state.is_settled(seen_at_ns):
-            self._new[path] = (path, *state, digests.sha256, digests.md5)
+            self._new[path] = (*state, digests.sha256, digests.md5)
 
     def save(self) -> None:
-        """Write what is new."""
+        """Write what is new: it is added at the end, and the file is made anew where much of it is outdated."""
         if not self._new:
             return
-        with self._opened() as base:
-            base.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", self._new.values())
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._known |= self._new
+        if self._n_lines < MOST_LINES and self._n_rows < 2 * len(self._known):
+            with self._path.open("ab") as file:
+                file.write(b"\n" + _line(self._new))  # what a killed process left half stays a line of its own
+        else:
+            with NamedTemporaryFile(dir=self._path.parent, prefix=".part-", delete=False) as aside:
+                aside.write(_line(self._known))
+            Path(aside.name).replace(self._path)
+            self._n_lines, self._n_rows = 0, 0
+        self._n_lines, self._n_rows = self._n_lines + 1, self._n_rows + len(self._new)
         self._new = {}
 
-    def _read(self) -> dict[str, tuple[object, ...]]:
+    @many_rows()
+    def _read(self) -> tuple[dict[str, Row], int, int]:
+        known: dict[str, Row] = {}
+        n_lines = n_rows = 0
         try:
-            with self._opened() as base:
-                return {row[0]: row for row in base.execute("select * from files")}
-        except sqlite3.DatabaseError:
-            self._path.unlink(missing_ok=True)  # damaged: the files are read again
-            return {}
+            lines = self._path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            lines = []
+        for line in filter(None, lines):
+            n_lines += 1
+            try:
+                paths, *columns = json.loads(line)
+                rows: Iterable[Row] = zip(*columns, strict=True)
+                known.update(zip(paths, rows, strict=True))
+                n_rows += len(paths)
+            except (ValueError, TypeError):
+                continue  # damaged: these files are read again
+        return known, n_lines, n_rows
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=BUSY_S)) as base, base:
-            base.execute(SCHEMA)
-            yield base
+
+def _line(rows: Mapping[str, Row]) -> bytes:
+    return json.dumps([list(rows), *zip(*rows.values(), strict=True)]).encode()
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

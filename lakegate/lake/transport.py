@@ -141,7 +141,8 @@ class Transport:
         except (ProtocolError, NewConnectionError):  # an idle connection was closed: all requests may be repeated
             time.sleep(STALE_S)
             answer = self._through_proxy.urlopen(method, url, body=body, headers=headers, redirect=False)
-        return Answer(answer.status, answer.data, answer.headers)
+        lines = tuple(f"{name}: {value}".encode("latin-1") for name, value in answer.headers.items())
+        return Answer(answer.status, answer.data, lines)
 
     def pages(self, path: str, what: str, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the results of all pages of a listing, as raw JSON (SDK models take 20 times as long)."""

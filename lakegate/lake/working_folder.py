@@ -21,6 +21,7 @@ from lakegate.lake.stat_index import FileState
 from lakegate.settings import Settings
 
 RECORD = ".lakegate-version.json"
+INCOMING = ".lakegate-incoming.json"
 ABSENT = ""
 NAMED = 10  # edited files that an error names
 
@@ -70,15 +71,17 @@ def get_version(
     incoming = {entry.path: str(entry.sha256) for entry in missing}
     moving = {**record.incoming, **incoming, **dict.fromkeys(gone, ABSENT)}
     folder.mkdir(parents=True, exist_ok=True)
+    if not record.reference:
+        _write_record(folder, version.dataset, "", {})
     if moving:
-        _write_record(folder, FolderRecord(version.dataset, record.reference, record.files, moving))
-    for path, local in fetched.items():
-        _place(local, folder / path)
+        _write(folder / INCOMING, {"from": record.reference, "incoming": moving})
+    client.in_parallel(lambda item: _place(item[1], folder / item[0]), fetched.items())
     for path in gone:
         (folder / path).unlink(missing_ok=True)
     files = {path: kept[path] for path in entries if path not in incoming}
     files |= {path: (sha256, FileState.of(folder / path)) for path, sha256 in incoming.items()}
-    _write_record(folder, FolderRecord(version.dataset, version.reference, files, {}))
+    _write_record(folder, version.dataset, version.reference, files)
+    (folder / INCOMING).unlink(missing_ok=True)
     return GetSummary(len(entries), len(missing), len(gone))
 
 
@@ -154,10 +157,11 @@ def _check_unedited(
     """Return what lies in the folder as recorded, with its state now; raises ``BadInput`` naming what a person edited."""
     kept, edited = {}, []
     root = f"{folder}{os.sep}"
-    for path, (sha256, state) in record.files.items():
+    for path, recorded in record.files.items():
+        sha256, state = recorded
         now = _state(f"{root}{path}")
-        if now is not None and now == state:
-            kept[path] = sha256, now
+        if now == state:
+            kept[path] = recorded
             continue
         found = sha256_file(folder / path) if now else ABSENT
         if found not in (sha256, record.incoming.get(path)):
@@ -194,8 +198,10 @@ def _read_record(folder: Path, version: DatasetVersion) -> FolderRecord:
         return empty
     try:
         content = json.loads((folder / RECORD).read_bytes())
-        files = {path: (sha256, FileState._make(state)) for path, sha256, *state in content["files"]}
-        record = FolderRecord(content["dataset"], content["reference"], files, content["incoming"])
+        paths, sha256s, *states = content["files"] or ((), ())
+        rows = zip(sha256s, map(FileState, *states), strict=True) if states else ()
+        files = dict(zip(paths, rows, strict=True))
+        record = FolderRecord(content["dataset"], content["reference"], files, _read_incoming(folder, content["reference"]))
     except FileNotFoundError as error:
         words = f"{folder} is not empty, and no version lies in it; give a new folder for {version.reference}"
         raise BadInput(words) from error
@@ -206,9 +212,21 @@ def _read_record(folder: Path, version: DatasetVersion) -> FolderRecord:
     return record
 
 
-def _write_record(folder: Path, record: FolderRecord) -> None:
-    rows = [(path, sha256, *state) for path, (sha256, state) in record.files.items()]
-    content = {"dataset": record.dataset, "reference": record.reference, "files": rows, "incoming": dict(record.incoming)}
-    aside = folder / f"{ASIDE}{RECORD}"
+def _read_incoming(folder: Path, reference: str) -> dict[str, str]:
+    """Return what was on its way from ``reference`` when an earlier call was killed."""
+    try:
+        content = json.loads((folder / INCOMING).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return dict(content["incoming"]) if content["from"] == reference else {}
+
+
+def _write_record(folder: Path, dataset: str, reference: str, files: Mapping[str, tuple[str, FileState]]) -> None:
+    columns = list(zip(*((path, sha256, *state) for path, (sha256, state) in files.items()), strict=True))
+    _write(folder / RECORD, {"dataset": dataset, "reference": reference, "files": columns})
+
+
+def _write(path: Path, content: object) -> None:
+    aside = path.with_name(f"{ASIDE}{path.name}")
     aside.write_text(json.dumps(content), encoding="utf-8")
-    aside.replace(folder / RECORD)
+    aside.replace(path)

@@ -1,6 +1,7 @@
 """Publish an export as a version: read, screen, write, audit, attest, merge, tag. Every step may be killed and run again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from lakegate.errors import LakeError, ValidationFailed
@@ -129,7 +130,7 @@ class Publication:
         screening = _done(self._screening, "screen")
         heading = self._heading(local)
         samples = [*local.samples, *(item.sample for item in screening.set_aside)]
-        images = {name: image.path for name, image in local.images.items()}
+        images = {**self._problem_images, **{name: image.path for name, image in local.images.items()}}
         images |= {item.sample.id: item.image for item in screening.set_aside}
         facts = (heading, samples, local.declaration, self._diff(local))
         thumbnails = Thumbnails.cached(self._settings)
@@ -203,6 +204,11 @@ class Publication:
     @property
     def _notes(self) -> Sequence[str]:
         return _done(self._imported, "read_export").notes
+
+    @property
+    def _problem_images(self) -> Mapping[str, Path]:
+        """Return the images of samples whose labels could not be read: a person wants to see which picture it is."""
+        return _done(self._imported, "read_export").problem_images
 
     def _place_of(self, problem: SampleProblem) -> str:
         """Say where a person finds what is wrong."""

@@ -7,25 +7,25 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakegate.canonical import sha256_bytes
 from lakegate.catalog import load_dataset
 from lakegate.declarations import DatasetDeclaration
-from lakegate.errors import BadImage, BadInput, LakeError, ValidationFailed
+from lakegate.errors import BadInput, LakeError, ValidationFailed
 from lakegate.failpoints import reach
 from lakegate.formats.export_files import IMAGE_SUFFIXES, open_export, read_size_px
 from lakegate.formats.export_set import ExportItem
 from lakegate.formats.reading import printable
-from lakegate.imaging import decode_image
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_objects
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.lake.objects import IMAGES, MAIN, ObjectEntry
 from lakegate.lifecycle.publication import Say
 from lakegate.lifecycle.sources import OpenedSource, check_address, open_source
+from lakegate.quality.images import measure_many
+from lakegate.quality.metrics_cache import MetricsCache
 from lakegate.samples import Sample, sample_id_of
 from lakegate.settings import Settings
 
@@ -88,7 +88,7 @@ class FramesPublication:
         self._left_out: list[str] = []
 
     def read_frames(self) -> None:
-        """Find the images of the source and decode each one.
+        """Find the images of the source and decode each one, as strictly as a version's images are.
 
         Raises:
             BadInput, BadExport: there is no source or no image. ValidationFailed: a file is no frame, and the dataset
@@ -110,10 +110,9 @@ class FramesPublication:
                 self._left_out.append(f"{sample_id}: {len(paths)} images have the name of one sample: {names}")
             else:
                 self._frames[f"{IMAGES}{sample_id}{paths[0].suffix.lower()}"] = paths[0]
-        with ThreadPoolExecutor(self._settings.threads) as pool:
-            for name, reason in zip(tuple(self._frames), pool.map(_why_not, self._frames.values()), strict=True):
-                if reason:
-                    self._left_out.append(f"{found.relative(self._frames.pop(name))}: {reason}")
+        cache = MetricsCache(self._settings.cache_dir / "metrics")  # the version that these frames become finds them there
+        for name, reason in measure_many(self._frames.items(), self._settings.threads, cache).broken.items():
+            self._left_out.append(f"{found.relative(self._frames.pop(name))}: {reason}")
         self._judge()
 
     def _judge(self) -> None:
@@ -191,17 +190,6 @@ def open_frames(
         sample_id = sample_id_of(name)
         items.append(ExportItem(Sample(sample_id, width, height, group=sample_id), path, Path(name).suffix))
     return items
-
-
-def _why_not(path: Path) -> str:
-    """Say why a file is no frame; empty where it is one."""
-    try:
-        decode_image(path.read_bytes())
-    except BadImage as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return ""
 
 
 def _md5(path: Path) -> str:

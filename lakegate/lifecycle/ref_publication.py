@@ -1,7 +1,8 @@
 """Make a version of what lies in lakeFS already: a branch that people edited or merged there, or main itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lakegate.catalog import check_version_name, declaration_path, load_dataset, parse_dataset
 from lakegate.errors import LakeError
@@ -121,6 +122,10 @@ class RefPublication(Publication):
         if self.request.ref == MAIN:  # nobody may commit there
             return "No version was made; repair these samples in lakeFS on a branch of main, commit, and publish that branch"
         return f"No version was made; repair these samples on '{self.request.ref}' in lakeFS, commit, and publish again"
+
+    @property
+    def _problem_images(self) -> Mapping[str, Path]:
+        return {}
 
     @property
     def _notes(self) -> Sequence[str]:

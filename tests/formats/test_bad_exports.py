@@ -190,6 +190,13 @@ def test_an_object_that_datumaro_would_drop_is_a_problem_instead_of_a_gap(tmp_pa
     assert "difficult" in problem.reason
 
 
+def test_the_image_of_a_sample_whose_labels_were_not_read_is_known(tmp_path):
+    folder = write_voc(tmp_path, ONE)
+    (folder / "Annotations" / "0001.xml").write_text("<annotation>")
+    result = import_export(folder, None, declare())
+    assert result.problem_images == {"0001": folder / "JPEGImages" / "0001.jpg"}
+
+
 @pytest.mark.parametrize(
     "line",
     ["0 0.5 0.5 0.1", "0 0.1 0.1 0.2 0.1 0.2 0.2 0.3", "0 0.1 0.1 0.2 0.1 0.9", "car 0.5 0.5 0.1 0.1", "0 nan 0.5 0.1 0.1"],

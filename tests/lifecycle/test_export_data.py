@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from lakegate.errors import BadInput, RegistryError, Unattested, UnknownLabel, ValidationFailed
 from lakegate.formats.importing import import_export
@@ -138,12 +139,20 @@ def test_files_that_are_no_frames_are_refused_or_left_out_by_name(workshop: Work
     source = write_squares(workshop.folder / "one", range(3)) / "JPEGImages"
     (source / "cut.jpg").write_bytes((source / "square-0.jpg").read_bytes()[:300])
     (source / "notes.heic").write_bytes(b"x")
-    with pytest.raises(ValidationFailed, match=r"cut\.jpg: not a whole JPEG.*Nothing was sent"):
+    with pytest.raises(ValidationFailed, match=r"cut\.jpg: not a whole image.*Nothing was sent"):
         frames(workshop, source, "may")
     workshop.declare(workshop.dataset, "quarantine")
     summary = frames(workshop, source, "may")
-    assert summary.n_frames == 3 and summary.left_out[0].startswith("cut.jpg: not a whole JPEG")
+    assert summary.n_frames == 3 and summary.left_out[0].startswith("cut.jpg: not a whole image")
     assert "1 files that are no images were not read: 1 .heic" in workshop.lines
+
+
+def test_what_a_version_would_not_take_is_no_frame_either(workshop: Workshop) -> None:
+    source = write_squares(workshop.folder / "one", range(2)) / "JPEGImages"
+    pictures = [Image.new("RGB", (40, 40), (shade, 0, 0)) for shade in (0, 250)]
+    pictures[0].save(source / "film.png", save_all=True, append_images=pictures[1:])
+    with pytest.raises(ValidationFailed, match=r"film\.png: expected one still picture, the file holds 2"):
+        frames(workshop, source, "may")
 
 
 def test_frames_that_were_killed_while_they_were_sent_are_whole_after_a_rerun(workshop: Workshop) -> None:

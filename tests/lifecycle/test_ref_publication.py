@@ -245,3 +245,15 @@ def test_two_green_branches_are_refused_also_where_the_first_is_a_version_alread
 def test_a_branch_that_does_not_exist_is_named(published: Workshop) -> None:
     with pytest.raises(VersionNotFound, match="shift-z"):
         publish_ref(published, "shift-z", "v2")
+
+
+def test_a_branch_is_published_though_main_moved_by_a_version_of_equal_content(published: Workshop) -> None:
+    edit(published, "shift-a", added_sample("extra", a_picture(1)))
+    published.client.create_branch(published.dataset, "unchanged", "v1")
+    publish_ref(published, "unchanged", "v2")
+
+    publish_ref(published, "shift-a", "v3")
+
+    assert [item.tag for item in list_versions(published.client, published.dataset)] == ["v3", "v2", "v1"]
+    local = open_version(published.client, published.settings, pin(published.client, f"{published.dataset}@v3"))
+    assert "extra" in {sample.id for sample in local.samples}
