@@ -224,7 +224,8 @@ def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionN
         raise PublishConflict(
             f"{len(names)} samples or files were changed by this version and by another one that was published meanwhile "
             f"('{main.message}', commit {main.id[:12]}): {', '.join(names[:10])}{' …' if len(names) > 10 else ''}; "
-            f"bring both changes together with `lakegate data merge {dataset} {branch}`, or in the export; then publish it"
+            f"bring both changes together with `lakegate data merge {dataset} {branch}`, or in the export; then publish it. "
+            "An export that was made after that version, and failed before, counts as it is under another version name"
         ) from error
 
 

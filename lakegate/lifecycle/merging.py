@@ -135,7 +135,7 @@ class DatasetMerge:
             self._say(reason)
         if self._result.outcome is not Outcome.PASS and self.request.into == MAIN:
             raise ValidationFailed(
-                f"{self.request.dataset}: {self._result.sentence} {'; '.join(reasons)} Main was not touched; repair these "
+                f"{self.request.dataset}: {self._result.sentence} {'; '.join(reasons)}. Main was not touched; repair these "
                 f"samples on branch '{self.branch}' in lakeFS, then publish it with "
                 f"`lakegate data publish {self.request.dataset} --ref {self.branch}`"
             )

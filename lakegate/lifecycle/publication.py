@@ -122,7 +122,7 @@ class Publication:
         self._say(f"audit of commit {self._commit[:12]}: {self._audited.sentence}")
         if self._audited.outcome is not Outcome.PASS:
             reasons = "; ".join(f"{self._place_of(item)}: {item.reason}" for item in self._audited.problems[:10])
-            raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons} {self._remedy}")
+            raise ValidationFailed(f"{self.request.reference}: {self._audited.sentence} {reasons}. {self._remedy}")
 
     def attest(self) -> None:
         """Keep the report as evidence and sign that this content passed."""

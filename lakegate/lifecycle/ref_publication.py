@@ -8,7 +8,7 @@ from lakegate.catalog import check_version_name, declaration_path, load_dataset,
 from lakegate.errors import LakeError
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
-from lakegate.lake.objects import ANNOTATIONS, IMAGES
+from lakegate.lake.objects import ANNOTATIONS, IMAGES, MAIN
 from lakegate.lake.publish import VersionNote
 from lakegate.lake.ref_branch import (
     PinnedRef,
@@ -119,6 +119,8 @@ class RefPublication(Publication):
 
     @property
     def _remedy(self) -> str:
+        if self.request.ref == MAIN:  # nobody may commit there
+            return "No version was made; repair these samples in lakeFS on a branch of main, commit, and publish that branch"
         return f"No version was made; repair these samples on '{self.request.ref}' in lakeFS, commit, and publish again"
 
     @property
