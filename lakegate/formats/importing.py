@@ -21,6 +21,7 @@ from lakegate.formats.registry import FORMATS, Format, check_format, datumaro_st
 from lakegate.formats.spool import Spool
 from lakegate.formats.staging import difference, import_through_datumaro
 from lakegate.formats.task_fit import ShapeMissing, TaskFit
+from lakegate.lake.stat_index import sha256_of_files
 from lakegate.quality.problems import SampleProblem
 from lakegate.samples import Annotation, ImportedSample, Sample, Split, draw_split
 
@@ -53,6 +54,7 @@ def import_export(
     limit_to: set[str] | None = None,
     licence: str = "",
     origin: str = "",
+    cache_dir: Path | None = None,
 ) -> ImportResult:
     """Read an export.
 
@@ -64,6 +66,7 @@ def import_export(
         limit_to: sample ids to read; all where None.
         licence: recorded in ``source`` of each sample for which the export itself names none.
         origin: free words on where the images come from, recorded likewise.
+        cache_dir: where digests of unchanged images are known; without it every image is read for ``source_digest``.
 
     Raises:
         BadExport: the export as a whole is missing, empty, ambiguous or unreadable. What is wrong with single samples
@@ -93,7 +96,7 @@ def import_export(
         unlabelled=unlabelled,
         format=known,
         notes=reading.notes,
-        source_digest=_source_digest(known, export, reading, declaration, limit_to, words),
+        source_digest=_source_digest(known, export, reading, declaration, limit_to, words, cache_dir),
         problems=sorted(set(reading.problems), key=lambda item: (item.sample_id, item.rule, item.file, item.reason)),
     )
 
@@ -275,14 +278,19 @@ def _source_digest(
     declaration: DatasetDeclaration,
     limit_to: set[str] | None,
     words: dict[str, str],
+    cache_dir: Path | None,
 ) -> str:
     """Return SHA-256 over names and contents of what was read, the declaration's digest, the limit and the caller's words."""
     chosen = limit_to if limit_to is not None else set(export.by_id)
     lines = [f"label\t{name}\t{sha256_file(path)}" for name, path in reading.label_files.items()]
-    for sample_id in chosen & set(export.by_id):
-        for path in export.by_id[sample_id]:
-            lines.append(f"image\t{path.relative_to(export.images_dir).as_posix()}\t{sha256_file(path)}")
+    images = [path for sample_id in chosen & set(export.by_id) for path in export.by_id[sample_id]]
+    for path, sha256 in zip(images, _sha256_of(images, cache_dir), strict=True):
+        lines.append(f"image\t{path.relative_to(export.images_dir).as_posix()}\t{sha256}")
     if limit_to is not None:
         lines += [f"only\t{sample_id}" for sample_id in limit_to]
     lines += [f"{name}\t{text}" for name, text in words.items()]
     return sha256_bytes("\n".join([known, declaration.digest, *sorted(lines)]).encode(errors="surrogateescape"))
+
+
+def _sha256_of(images: list[Path], cache_dir: Path | None) -> list[str]:
+    return sha256_of_files(cache_dir, images) if cache_dir else [sha256_file(path) for path in images]
