@@ -7,46 +7,27 @@ sample. Records and samples lie on disk (:mod:`lakegate.formats.spool`): names a
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lakegate.canonical import FLOAT_DECIMALS, sha256_bytes, sha256_file
 from lakegate.declarations import DatasetDeclaration, Task
 from lakegate.errors import BadDeclaration, BadExport, nearest
 from lakegate.formats.export_files import ExportFiles, open_export
+from lakegate.formats.import_result import ImportResult
 from lakegate.formats.reading import Reading, SourceObject, SourceRecord, printable
 from lakegate.formats.recognising import recognise
 from lakegate.formats.registry import FORMATS, Format, check_format, datumaro_stage, read_format
 from lakegate.formats.spool import Spool
 from lakegate.formats.staging import difference, import_through_datumaro
 from lakegate.formats.task_fit import ShapeMissing, TaskFit
-from lakegate.quality.problems import SampleProblem
+from lakegate.lake.stat_index import sha256_of_files
 from lakegate.samples import Annotation, ImportedSample, Sample, Split, draw_split
 
 __all__ = ["ImportResult", "import_export", "recognise"]
 
 RECORDS_AT_ONCE = 1000
-
-
-@dataclass(frozen=True)
-class ImportResult:
-    """What an export holds. Samples with a problem that leaves them without labels or image are in ``problems`` only.
-
-    ``samples`` ascend by id; ``unlabelled`` are images without a label file, relative to the images' folder;
-    ``source_digest`` is the same for the same export wherever it lies; ``problem_images`` are the images of the samples
-    that have a problem, by sample id, as far as there are any; ``undeclared`` are the samples with a label that the dataset
-    does not declare, without shapes: a filter may leave them out.
-    """
-
-    samples: Sequence[ImportedSample]
-    unlabelled: list[Path]
-    format: str
-    notes: list[str]
-    source_digest: str
-    problems: list[SampleProblem]
-    problem_images: Mapping[str, Path] = field(default_factory=dict)
-    undeclared: Mapping[str, Sample] = field(default_factory=dict)
 
 
 def import_export(
@@ -57,6 +38,7 @@ def import_export(
     limit_to: set[str] | None = None,
     licence: str = "",
     origin: str = "",
+    cache_dir: Path | None = None,
 ) -> ImportResult:
     """Read an export.
 
@@ -68,6 +50,7 @@ def import_export(
         limit_to: sample ids to read; all where None.
         licence: recorded in ``source`` of each sample for which the export itself names none.
         origin: free words on where the images come from, recorded likewise.
+        cache_dir: where digests of unchanged images are known; without it every image is read for ``source_digest``.
 
     Raises:
         BadExport: the export as a whole is missing, empty, ambiguous or unreadable. What is wrong with single samples
@@ -97,7 +80,7 @@ def import_export(
         unlabelled=unlabelled,
         format=known,
         notes=reading.notes,
-        source_digest=_source_digest(known, export, reading, declaration, limit_to, words),
+        source_digest=_source_digest(known, export, reading, declaration, limit_to, words, cache_dir),
         problems=sorted(set(reading.problems), key=lambda item: (item.sample_id, item.rule, item.file, item.reason)),
         undeclared=reading.undeclared,
         problem_images={item.sample_id: paths[0] for item in reading.problems if (paths := export.by_id.get(item.sample_id))},
@@ -286,14 +269,19 @@ def _source_digest(
     declaration: DatasetDeclaration,
     limit_to: set[str] | None,
     words: dict[str, str],
+    cache_dir: Path | None,
 ) -> str:
     """Return SHA-256 over names and contents of what was read, the declaration's digest, the limit and the caller's words."""
     chosen = limit_to if limit_to is not None else set(export.by_id)
     lines = [f"label\t{name}\t{sha256_file(path)}" for name, path in reading.label_files.items()]
-    for sample_id in chosen & set(export.by_id):
-        for path in export.by_id[sample_id]:
-            lines.append(f"image\t{path.relative_to(export.images_dir).as_posix()}\t{sha256_file(path)}")
+    images = [path for sample_id in chosen & set(export.by_id) for path in export.by_id[sample_id]]
+    for path, sha256 in zip(images, _sha256_of(images, cache_dir), strict=True):
+        lines.append(f"image\t{path.relative_to(export.images_dir).as_posix()}\t{sha256}")
     if limit_to is not None:
         lines += [f"only\t{sample_id}" for sample_id in limit_to]
     lines += [f"{name}\t{text}" for name, text in words.items()]
     return sha256_bytes("\n".join([known, declaration.digest, *sorted(lines)]).encode(errors="surrogateescape"))
+
+
+def _sha256_of(images: list[Path], cache_dir: Path | None) -> list[str]:
+    return sha256_of_files(cache_dir, images) if cache_dir else [sha256_file(path) for path in images]

@@ -3,14 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from lakegate.canonical import sha256_bytes
 from lakegate.lake.bulk import many_rows
-from lakegate.lake.content import Digests
+from lakegate.lake.content import Digests, digests_of
 
 SETTLED_NS = 2_000_000_000  # a file changed within so short a time may change again without another time stamp
 MOST_LINES = 50
@@ -126,3 +126,24 @@ def read_whole(path: str) -> tuple[bytes, FileState | None, int]:
     before = FileState.of(path)
     data = Path(path).read_bytes()
     return data, before if FileState.of(path) == before else None, seen_at_ns
+
+
+def sha256_of_files(cache_dir: Path, paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file; those that are known are not read, the others are known from now on.
+
+    Raises:
+        OSError: a file is absent or cannot be read.
+    """
+    names = [absolute(path) for path in paths]
+    index = StatIndex(cache_dir, root_of(names))
+    found = []
+    for name in names:
+        digests = index.find(name)
+        if digests is None:
+            data, state, seen_at_ns = read_whole(name)
+            digests = digests_of(data)
+            if state:
+                index.remember(name, state, seen_at_ns, digests)
+        found.append(digests.sha256)
+    index.save()
+    return found

@@ -57,7 +57,8 @@ class Publication:
         request = self.request
         self._opened = [open_source(self._settings, address) for address in (request.source, request.images) if address]
         source, *images = [opened.path for opened in self._opened]
-        found = import_export(source, images[0] if images else None, request.declaration, request.source_format)
+        folder, known = images[0] if images else None, self._settings.cache_dir
+        found = import_export(source, folder, request.declaration, request.source_format, cache_dir=known)
         imported = choose_samples(found, request.where, request.licence, request.declaration.labels)
         for note in [*(note for opened in self._opened for note in opened.notes), *imported.notes]:
             self._say(note)
