@@ -129,8 +129,8 @@ def test_keys_and_filters_lead_through_the_samples_of_a_page(tmp_path, chromium)
     samples[3] = a_sample("s-03", annotations=(a_box(60, 40, 20, 20),), split="test", group="camera-0", tags=("night",))
     images = {sample.id: write_jpeg(tmp_path / f"{sample.id}.jpg", number) for number, sample in enumerate(samples)}
     said = tried(chromium, tmp_path, samples, images, TRY_PAGE)
-    outside = "Every box lies inside its image; up to 1 px beyond the border is tolerated. 1 sample"
-    assert said[0].split(" | ") == [outside, "Every box is wider and higher than 0 px. 1 sample"]
+    outside = "1 sample breaks this rule: Every box lies inside its image; up to 1 px beyond the border is tolerated."
+    assert said[0].split(" | ") == [outside, "1 sample breaks this rule: Every box is wider and higher than 0 px."]
     assert said[1:6] == ["61 samples", True, "s-99", "box 1 'cat' has no area: width 0 px, height 10 px", 3]
     assert said[6:8] == ["s-03", False]
     assert said[8:12] == ["12 of 61 samples", "4 of 61 samples", "21 of 61 samples", "61 samples"]
@@ -143,5 +143,6 @@ def test_a_rule_that_many_samples_break_does_not_hide_the_others(tmp_path, chrom
     flat = [a_sample(f"flat-{number:02}", annotations=(a_box(width=0),)) for number in range(60)]
     samples = [*flat, a_sample("out", annotations=(a_box(60, 40, 20, 20),))]
     words, said = tried(chromium, tmp_path, samples, {sample.id: image for sample in samples}, TRY_MANY)
-    assert words[0].endswith("higher than 0 px. 60 samples, the first 12 here; choose the rule above to see all")
-    assert words[1].endswith("is tolerated. 1 sample") and said == [61, "60 of 61 entries", 48, "show 12 more", 60, True]
+    assert words[0].startswith("60 samples break this rule: Every box is wider")
+    assert words[0].endswith("0 px. The first 12 are here; choose the rule above to see all.")
+    assert words[1].startswith("1 sample breaks this rule: Every box lies") and said == [61, "60 of 61 entries", 48, "show 12 more", 60, True]
