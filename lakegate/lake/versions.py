@@ -8,7 +8,7 @@ from lakegate.errors import BadInput, Unattested, VersionNotFound, nearest
 from lakegate.lake.attestation import require_attestation
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion
-from lakegate.lake.objects import MAIN, Commit
+from lakegate.lake.objects import EVIDENCE, MAIN, Commit
 from lakegate.settings import Settings
 
 
@@ -112,7 +112,8 @@ def _not_found(client: LakeClient, dataset: str, ref: str) -> str:
     repositories = client.repositories()
     if dataset not in repositories:
         return f"lakeFS has no dataset '{dataset}'{nearest(dataset, repositories)}; make it with `lakegate data publish`"
-    known = client.tags(dataset)
+    own = (EVIDENCE, "version-", "merge-")
+    known = [*client.tags(dataset), *(branch for branch in client.branches(dataset) if not branch.startswith(own))]
     return f"'{dataset}' has no version '{ref}'{nearest(ref, known)}; `lakegate data log {dataset}` lists them"
 
 
