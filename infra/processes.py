@@ -27,6 +27,7 @@ STOP_GRACE_S = 10.0
 PORT_RELEASE_S = 3.0
 LOCALHOST = "127.0.0.1"
 FREE_PORTS = range(20_000, 32_768)
+_given_ports: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,13 @@ def free_port() -> int:
     """Return a TCP port of the loopback interface that nobody listens on now.
 
     It lies below the ports that the kernel gives to outgoing connections (from 32768 on Linux), which would otherwise
-    take it before the service that it is for has started.
+    take it before the service that it is for has started. No port is returned twice in one process: several services are
+    started at once.
     """
     while True:
         port = secrets.choice(FREE_PORTS)
-        if port_is_free(port):
+        if port not in _given_ports and port_is_free(port):
+            _given_ports.add(port)
             return port
 
 

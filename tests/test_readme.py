@@ -60,7 +60,10 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 def in_shell(person: Person, commands: str) -> str:
     """Run commands in bash, which stops at the first that fails; return what they printed."""
     image = person.folder / "export" / "JPEGImages" / "square-1.jpg"
-    replaced = commands.replace("PATH/TO/EXPORT", str(person.folder / "export")).replace("PATH/TO/IMAGE.jpg", str(image))
+    paths = {"PATH/TO/EXPORT": person.folder / "export", "PATH/TO/IMAGE.jpg": image, "PATH/TO/FRAMES": image.parent}
+    replaced = commands.replace(" SAMPLE ", " square-1 ")
+    for words, path in paths.items():
+        replaced = replaced.replace(words, str(path))
     done = subprocess.run(
         ["bash", "-e", "-c", KEEP_ENVIRONMENT + TYPE_CODES + replaced],
         cwd=person.checkout,
@@ -102,7 +105,7 @@ def test_every_file_that_the_readme_names_exists():
 
 
 def test_the_blocks_of_the_readme_are_those_that_are_run_here():
-    run = [block_with(words) for words in (NOT_RUN, "make demo", "doctor", "data init", "make down")]
+    run = [block_with(words) for words in (NOT_RUN, "make demo", "doctor", "data init", "data diff", "make down")]
     assert sorted(run) == sorted(BLOCKS)
 
 
@@ -137,8 +140,24 @@ def test_ones_own_export_becomes_a_released_model_by_the_commands_of_the_readme(
     assert f"my-data@v1 is published: {N_SQUARES} samples" in printed
     assert "release 1 of my-model is in production" in printed
     assert newcomer.gets("model", "status", "my-model")["production"] == 1
+    _use_the_data_commands(newcomer)
     assert "stopped: " in in_shell(newcomer, block_with("make down"))
     assert newcomer.types("status").code == 1
+
+
+def _use_the_data_commands(newcomer: Person) -> None:
+    """Run them on a second export, packed; its version starts no release here."""
+    declared = newcomer.checkout / "models" / "my-model" / "model.toml"
+    assert "[schedule]" not in declared.read_text()
+    declared.write_text(f"{declared.read_text()}\n[schedule]\non_new_version = false\n")
+    assert newcomer.types("up").code == 0
+    more = write_squares(newcomer.folder / "more", range(N_SQUARES + 2))
+    shutil.make_archive(str(newcomer.folder / "export"), "zip", more)
+    printed = in_shell(newcomer, "source .venv/bin/activate\n" + block_with("data diff"))
+    assert f"my-data@v2 is published: {N_SQUARES + 2} samples" in printed and "samples: 2 added, 0 removed" in printed
+    assert len(list((newcomer.checkout / "my-copy" / "images").iterdir())) == N_SQUARES + 2
+    assert len(list((newcomer.checkout / "for-cvat" / "images").iterdir())) == N_SQUARES
+    assert "[quality]" in printed
 
 
 def test_the_picture_of_the_readme_is_small_and_not_a_sample_image():
