@@ -56,7 +56,7 @@ def post_event(person: Person, version: str) -> None:
     api_of(person).change("POST", "events", [event])
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 120.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 300.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import get_args
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
 from infra import prefect_server
 from infra.processes import living
+from lakegate.formats.registry import SourceFormat
 from tests.flows.conftest import Person, asked_by
 from tests.squares import write_squares
 
@@ -217,7 +219,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
             assert field.get("description") or "$ref" in json.dumps(field), (deployment["name"], name)
             assert "null" not in json.dumps(field), (deployment["name"], name)
     publish = next(item for item in deployments if "source_format" in item["parameter_openapi_schema"]["properties"])
-    assert publish["parameter_openapi_schema"]["properties"]["source_format"]["enum"] == ["auto", "voc", "coco", "yolo"]
+    assert publish["parameter_openapi_schema"]["properties"]["source_format"]["enum"] == list(get_args(SourceFormat))
 
 
 def test_pages_of_a_run_open_by_the_address_that_is_printed(published: Person) -> None:

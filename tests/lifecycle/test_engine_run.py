@@ -226,12 +226,13 @@ def test_a_release_goes_on_without_an_engine_and_says_why(trained: Trained, tmp_
         "LAKEGATE_LAKEFS_SECRET_ACCESS_KEY": settings.lakefs_secret_access_key.get_secret_value(),
         "LAKEGATE_ALLOW_DIRTY_RELEASE": "1",
         "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API_URL")} | own
     command = [sys.executable, "-c", RELEASE, trained.model, f"{trained.dataset}@v1"]
     with trained.demanding('compute_capability = "8.9"\nprecision = "int8"'):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     (engine,) = json.loads(done.stdout.strip().splitlines()[-1])
     assert (engine["outcome"], engine["compute_capability"], engine["precision"]) == ("not built", "8.9", "int8")
