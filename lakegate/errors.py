@@ -1,4 +1,4 @@
-"""Everything that Lakegate refuses, as one tree: catch by meaning, never ``except Exception``.
+"""Everything that Lakegate refuses, as one tree: catch by meaning.
 
 Every message says what was expected, what came, and what to do next. A service's own error is kept as the cause.
 """

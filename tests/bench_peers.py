@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def bench_cache() -> Path:
     return root / "bench"
 
 
-class Peer:
+class Peer(ABC):
     """One program that versions files: a remote, a working folder that records, and a clone that gets versions."""
 
     name = ""
@@ -54,17 +55,17 @@ class Peer:
             self.run(*words, cwd=cwd)
         return time.perf_counter() - started
 
+    @abstractmethod
     def record(self, tag: str) -> float:
         """Record what lies in the working folder and push it; seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def clone_at(self, tag: str) -> None:
         """Make a clone that has one version."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, tag: str) -> float:
         """Bring the clone to another version; seconds."""
-        raise NotImplementedError
 
 
 class Dvc(Peer):

@@ -9,7 +9,7 @@ from typing import Any
 from lakegate.errors import BadExport, BadImage
 from lakegate.formats.coco_shapes import Category, Json, read_annotation
 from lakegate.formats.export_files import SPLIT_WORDS, ExportFiles, key_of, leads_outside, split_in
-from lakegate.formats.json_stream import ListBegins, iterate_members
+from lakegate.formats.json_stream import ListBegins, has_members, iterate_members
 from lakegate.formats.reading import Reading, SizePx, SourceRecord
 from lakegate.formats.registry import is_format
 from lakegate.formats.spool import Spool
@@ -56,18 +56,8 @@ def read_coco(export: ExportFiles) -> Reading:
 
 def is_coco(path: Path) -> bool:
     """Return True for a JSON object with the list ``images`` and the field ``annotations``."""
-    found: set[str] = set()
-    try:
-        for key, value in iterate_members(path):
-            if key in NOT_COCO or not key:
-                return False
-            if key == "annotations" or (key == "images" and value is ListBegins):
-                found.add(key)
-            if len(found) == 2:
-                return True
-    except ValueError:
-        return False
-    return False
+    wanted = {"images": lambda value: value is ListBegins, "annotations": lambda _: True}
+    return has_members(path, wanted, NOT_COCO)
 
 
 def _annotation_files(export: ExportFiles, reading: Reading) -> list[Path]:

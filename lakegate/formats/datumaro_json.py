@@ -8,7 +8,7 @@ from typing import Any
 from lakegate.errors import BadExport, BadImage
 from lakegate.formats.datumaro_shapes import Categories, join_groups, read_shape
 from lakegate.formats.export_files import SPLIT_WORDS, ExportFiles, key_of, leads_outside
-from lakegate.formats.json_stream import ListBegins, iterate_members
+from lakegate.formats.json_stream import ListBegins, has_members, iterate_members
 from lakegate.formats.reading import Reading, SizePx, SourceRecord
 from lakegate.formats.registry import is_format
 from lakegate.formats.unreadable import UnreadableShape
@@ -51,18 +51,8 @@ def read_datumaro(export: ExportFiles) -> Reading:
 
 def is_datumaro(path: Path) -> bool:
     """Return True for a JSON object with an object ``categories`` and a list ``items``."""
-    found: set[str] = set()
-    try:
-        for key, value in iterate_members(path):
-            if key in NOT_DATUMARO or not key:
-                return False
-            if (key == "categories" and isinstance(value, dict)) or (key == "items" and value is ListBegins):
-                found.add(key)
-            if len(found) == 2:
-                return True
-    except ValueError:
-        return False
-    return False
+    wanted = {"categories": lambda value: isinstance(value, dict), "items": lambda value: value is ListBegins}
+    return has_members(path, wanted, NOT_DATUMARO)
 
 
 def _categories(path: Path) -> Categories:

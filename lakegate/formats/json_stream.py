@@ -1,7 +1,7 @@
 """Read a large JSON file piece by piece: the items of its outermost lists one at a time, so memory does not grow with it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,6 +33,25 @@ def iterate_members(path: Path) -> Iterator[tuple[str, Any]]:
             yield from _members(text)
         except RecursionError as error:
             raise ValueError("it is nested too deeply to be read") from error
+
+
+def has_members(path: Path, wanted: Mapping[str, Callable[[Any], bool]], foreign: Collection[str]) -> bool:
+    """Tell whether a JSON file is an object with all ``wanted`` fields, each of which its function accepts.
+
+    The file is read until that is known: up to the last wanted field, or a ``foreign`` one, which another format has.
+    """
+    found: set[str] = set()
+    try:
+        for key, value in iterate_members(path):
+            if key in foreign or not key:
+                return False
+            if key in wanted and wanted[key](value):
+                found.add(key)
+            if len(found) == len(wanted):
+                return True
+    except ValueError:
+        return False
+    return False
 
 
 def _members(text: "_Text") -> Iterator[tuple[str, Any]]:

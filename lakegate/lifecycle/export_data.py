@@ -16,9 +16,9 @@ from lakegate.lake.local import open_version
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.lake.versions import pin
 from lakegate.lifecycle.pre_annotations import add_predictions, find_predictor
+from lakegate.lifecycle.process_folder import ProcessFolder
 from lakegate.lifecycle.publication import Say
 from lakegate.lifecycle.raw_frames import holds_frames_only, open_frames
-from lakegate.lifecycle.working_folder import WorkingFolder
 from lakegate.samples import Split, sample_id_of
 from lakegate.settings import Settings
 from lakegate.shared_store import FETCHES_AT_ONCE, S3, S3Store, s3_client, split_address
@@ -132,7 +132,7 @@ class DataExport:
             store = S3Store(s3_client(self._settings), bucket, prefix)
             if store.names(""):
                 raise BadInput(f"{into} holds files already; nothing was written, give a new prefix")
-            working = WorkingFolder(self._settings.home)
+            working = ProcessFolder(self._settings.home)
             try:
                 summary = write_export(self.request.format, exported, working.path / "export")
                 _send(store, working.path / "export")

@@ -162,7 +162,6 @@ class Publication:
             self._say("main moved meanwhile; it was merged into the branch, which is audited again")
             self._collect_earlier()  # who moved it may have made a version
             self._commit = merged.commit
-            self._collect_earlier()
             self.audit()
             self.attest()
         raise LakeError(

@@ -13,7 +13,7 @@ from lakegate.formats.export_files import IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT_WO
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_objects
 from lakegate.lake.objects import ObjectEntry
-from lakegate.lifecycle.working_folder import WorkingFolder
+from lakegate.lifecycle.process_folder import ProcessFolder
 from lakegate.settings import Settings
 from lakegate.shared_store import S3, S3Store, fetch_prefix, s3_client, split_address
 
@@ -28,7 +28,7 @@ class OpenedSource:
     address: str
     path: Path
     notes: tuple[str, ...] = ()
-    made: tuple[WorkingFolder, ...] = ()
+    made: tuple[ProcessFolder, ...] = ()
 
     def close(self) -> None:
         """Remove the unpacked or fetched copy, where there is one; the process's end does it otherwise."""
@@ -91,7 +91,7 @@ def open_source(settings: Settings, address: str) -> OpenedSource:
 def _unpacked(settings: Settings, source: OpenedSource) -> OpenedSource:
     if source.path.is_dir() or not is_archive(source.path):
         return source
-    folder = WorkingFolder(settings.home)
+    folder = ProcessFolder(settings.home)
     try:
         entries = unpack(source.path, folder.path)
     except LakegateError:
@@ -143,7 +143,7 @@ def _from_lakefs(settings: Settings, address: str) -> OpenedSource:
     if not entries:
         raise BadInput(f"{address} holds no file at commit {commit[:12]}; expected an export, an archive or images below it")
     base = path.rpartition("/")[0] if entries[0].path == path else path
-    folder = WorkingFolder(settings.home)
+    folder = ProcessFolder(settings.home)
     try:
         _lay_out(client, settings, repository, commit, entries, folder.path, base)
     except LakegateError:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lakegate.errors import BadImage
+from lakegate.quality.drawn_shapes import drawn_shapes
 from lakegate.quality.problems import SampleProblem
-from lakegate.quality.shapes import drawn_shapes
 from lakegate.samples import Sample
 from lakegate.thumbnails import Thumbnails
 

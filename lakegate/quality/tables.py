@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakegate.quality.image_metrics import MeasuredImages
-from lakegate.quality.run_lengths import mask_facts
+from lakegate.quality.mask_facts import mask_facts
 from lakegate.quality.shape_flaws import keypoint_flaw, labelled_points, mask_flaw, outside_px, polygon_flaw
 from lakegate.samples import Sample
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from lakegate.errors import BadImage
 from lakegate.lake.diff import DatasetDiff, ObjectChange, ObjectKind, declared_renames, object_changes
 from lakegate.lake.local_version import LocalVersion
-from lakegate.quality.shapes import drawn_shapes
+from lakegate.quality.drawn_shapes import drawn_shapes
 from lakegate.samples import Annotation, Sample
 from lakegate.thumbnails import Thumbnails
 

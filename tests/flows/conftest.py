@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from lakegate.registry import one_time_codes
 from lakegate.settings import Settings
-from tests.squares import declare_model, declare_roles, make_checkout
+from tests.squares import declare_model, declare_roles, make_checkout, write_squares
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("flows", "tasks", "prefect.yaml")
@@ -106,6 +106,17 @@ def asked_by(person: Person) -> Iterator[SyncPrefectClient]:
         api = person.settings.prefect_api_url
         with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
             yield client
+
+
+def publish_two(person: Person, dataset: str) -> None:
+    """Publish v1, with two unfinished samples and one without area that is kept out, and v2."""
+    first = write_squares(person.folder / f"{dataset}-one", range(24), unfinished=[2, 5])
+    bad = first / "Annotations" / "square-3.xml"
+    bad.write_text(bad.read_text().replace("<xmax>", "<xmax>-"))
+    second = write_squares(person.folder / f"{dataset}-two", range(30))
+    for version, source in (("v1", first), ("v2", second)):
+        row = person.gets("data", "publish", dataset, "--source", str(source), "--version", version)
+        assert row["version"] == version
 
 
 def wait_for(client: SyncPrefectClient, run_id: UUID) -> None:

@@ -11,8 +11,7 @@ import pytest
 import requests
 
 from lakegate.lake.client import LakeClient
-from tests.flows.conftest import REPOSITORY, Person, artifacts_of, asked_by, wait_for
-from tests.squares import write_squares
+from tests.flows.conftest import REPOSITORY, Person, artifacts_of, asked_by, publish_two, wait_for
 
 pytestmark = pytest.mark.services
 
@@ -20,13 +19,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="module")
 def tiled(person: Person) -> Person:
     """``tiles``, on which no model trains, has v1 (with a sample without area, kept out) and v2."""
-    first = write_squares(person.folder / "tiles-one", range(24), unfinished=[2, 5])
-    bad = first / "Annotations" / "square-3.xml"
-    bad.write_text(bad.read_text().replace("<xmax>", "<xmax>-"))
-    second = write_squares(person.folder / "tiles-two", range(30))
-    for version, source in (("v1", first), ("v2", second)):
-        row = person.gets("data", "publish", "tiles", "--source", str(source), "--version", version)
-        assert row["version"] == version
+    publish_two(person, "tiles")
     return person
 
 

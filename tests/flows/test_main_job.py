@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from infra import prefect_server
 from infra.processes import living
 from lakegate.formats.registry import SourceFormat
-from tests.flows.conftest import Person, asked_by
+from tests.flows.conftest import Person, asked_by, publish_two
 from tests.squares import write_squares
 
 pytestmark = pytest.mark.services
@@ -23,13 +23,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="module")
 def published(person: Person) -> Person:
     """``squares`` has v1 (with a sample without area, kept out) and v2."""
-    first = write_squares(person.folder / "one", range(24), unfinished=[2, 5])
-    bad = first / "Annotations" / "square-3.xml"
-    bad.write_text(bad.read_text().replace("<xmax>", "<xmax>-"))
-    second = write_squares(person.folder / "two", range(30))
-    for version, source in (("v1", first), ("v2", second)):
-        row = person.gets("data", "publish", "squares", "--source", str(source), "--version", version)
-        assert row["version"] == version
+    publish_two(person, "squares")
     return person
 
 
@@ -104,7 +98,7 @@ def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person
 
 
 def test_a_released_model_predicts_from_the_command_line(released: Person) -> None:
-    image = released.folder / "one" / "JPEGImages" / "square-0.jpg"
+    image = released.folder / "squares-one" / "JPEGImages" / "square-0.jpg"
     answer = released.gets("predict", "finder", str(image))
     assert (answer["release"], [item["image"] for item in answer["images"]]) == (1, [str(image)])
     missing = released.types("predict", "finder", str(image.with_name("absent.jpg")))

@@ -17,6 +17,16 @@ def client(settings: Settings) -> LakeClient:
 
 
 @pytest.fixture
+def fresh(settings: Settings, tmp_path: Path) -> Settings:
+    """The same publisher with an empty cache."""
+    home = tmp_path / "fresh"
+    home.mkdir()
+    for name in ("keys", "secrets"):
+        (home / name).symlink_to(settings.home / name)
+    return settings.model_copy(update={"home": home})
+
+
+@pytest.fixture
 def dataset() -> str:
     """A name that no other test uses."""
     return f"cells-{secrets.token_hex(4)}"

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,16 +20,6 @@ from tests.lake.test_content import upload_by_hand
 
 pytestmark = pytest.mark.services
 Colour = Callable[[str, tuple[int, int, int]], Path]
-
-
-@pytest.fixture
-def fresh(settings: Settings, tmp_path: Path) -> Settings:
-    """The same publisher with an empty cache."""
-    home = tmp_path / "fresh"
-    home.mkdir()
-    for name in ("keys", "secrets"):
-        (home / name).symlink_to(settings.home / name)
-    return settings.model_copy(update={"home": home})
 
 
 def test_a_version_is_opened_with_its_samples_images_and_declaration(
@@ -138,12 +129,13 @@ def test_a_sweep_of_another_process_takes_nothing_of_a_version_that_is_being_ope
         "cache = ObjectCache(Path(sys.argv[1]), 1e-9)\n"
         "cache.store(b'other', sys.argv[2], 'a test'); cache.used([], [sys.argv[2]])"
     )
-    read = client.read
+    read, one_at_a_time = client.read, threading.Lock()
 
     def read_meanwhile(repository: str, ref: str, path: str) -> bytes:
         other = hashlib.sha256(b"other").hexdigest()
-        subprocess.run([sys.executable, "-c", fill, str(fresh.cache_dir), other], check=True)
-        assert not cache_path(fresh, other).exists(), "the other process swept"
+        with one_at_a_time:  # several objects are read at once
+            subprocess.run([sys.executable, "-c", fill, str(fresh.cache_dir), other], check=True)
+            assert not cache_path(fresh, other).exists(), "the other process swept"
         return read(repository, ref, path)
 
     monkeypatch.setattr(client, "read", read_meanwhile)

@@ -19,16 +19,6 @@ Colour = Callable[[str, tuple[int, int, int]], Path]
 
 
 @pytest.fixture
-def fresh(settings: Settings, tmp_path: Path) -> Settings:
-    """The same publisher with an empty cache."""
-    home = tmp_path / "fresh"
-    home.mkdir()
-    for name in ("keys", "secrets"):
-        (home / name).symlink_to(settings.home / name)
-    return settings.model_copy(update={"home": home})
-
-
-@pytest.fixture
 def versions(client: LakeClient, settings: Settings, dataset: str, colour: Colour) -> tuple[DatasetVersion, DatasetVersion]:
     """v1 has the samples a, b and c; in v2, a has another image, b is gone and d is new."""
     first = [a_sample(name, colour(name, (number, 0, 0))) for number, name in enumerate("abc")]

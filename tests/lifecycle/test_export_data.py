@@ -18,8 +18,8 @@ from lakegate.lake.local import open_version
 from lakegate.lake.versions import pin
 from lakegate.lifecycle import export_run, training_run
 from lakegate.lifecycle.export_data import DataExport, ExportRequest
+from lakegate.lifecycle.process_folder import UNPACKED
 from lakegate.lifecycle.raw_frames import FramesPublication, FramesRequest, FramesSummary
-from lakegate.lifecycle.working_folder import UNPACKED
 from lakegate.samples import Sample
 from tests.conftest import CHECKOUT
 from tests.lifecycle.conftest import Workshop

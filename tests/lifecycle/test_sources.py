@@ -11,8 +11,8 @@ import pytest
 from lakegate.errors import BadInput, UnsafeArchive, VersionNotFound
 from lakegate.lake.local import open_version
 from lakegate.lake.versions import pin
+from lakegate.lifecycle.process_folder import UNPACKED
 from lakegate.lifecycle.sources import check_address, open_source, split_lakefs
-from lakegate.lifecycle.working_folder import UNPACKED
 from lakegate.settings import Settings
 from lakegate.shared_store import open_store
 from tests.lifecycle.conftest import Workshop

@@ -7,7 +7,7 @@ import pytest
 
 from lakegate.geometry import Keypoint
 from lakegate.masks import box_of_rle, rle_of_mask
-from lakegate.quality.shapes import MAX_MASK_PX, MAX_OBJECTS, drawn_shapes
+from lakegate.quality.drawn_shapes import MAX_MASK_PX, MAX_OBJECTS, drawn_shapes
 from lakegate.samples import Annotation
 from tests.quality.building import a_box, a_sample
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from lakegate.geometry import Rle
 from lakegate.masks import area_px, rle_of_mask
-from lakegate.quality.run_lengths import mask_facts
+from lakegate.quality.mask_facts import mask_facts
 
 MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40), elements=st.integers(0, 1))
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lakegate.lifecycle.working_folder import UNPACKED, WorkingFolder
+from lakegate.lifecycle.process_folder import UNPACKED, ProcessFolder
 
 MAKE_ONE = """
 import sys, time
 from pathlib import Path
-from lakegate.lifecycle.working_folder import WorkingFolder
-folder = WorkingFolder(Path(sys.argv[1]))
+from lakegate.lifecycle.process_folder import ProcessFolder
+folder = ProcessFolder(Path(sys.argv[1]))
 (folder.path / "file").write_text("x")
 print(folder.path, flush=True)
 if sys.argv[2] == "wait":
@@ -28,7 +28,7 @@ def start(home: Path, then: str) -> subprocess.Popen[str]:
 
 
 def test_a_closed_folder_is_gone_and_closing_twice_is_fine(tmp_path):
-    folder = WorkingFolder(tmp_path)
+    folder = ProcessFolder(tmp_path)
     (folder.path / "file").write_text("x")
     folder.close()
     folder.close()
@@ -49,7 +49,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_live_one_u
     killed.communicate(timeout=60)
     try:
         assert paths[0].is_dir()
-        folder = WorkingFolder(tmp_path)
+        folder = ProcessFolder(tmp_path)
         assert not paths[0].exists()
         assert (paths[1] / "file").read_text() == "x"
         folder.close()

@@ -13,7 +13,7 @@ UNPACKED = "unpacked"
 GUARD = ".guard"
 
 
-class WorkingFolder:
+class ProcessFolder:
     """A new folder below ``<home>/unpacked``, made with a lock that the system frees when the process ends."""
 
     def __init__(self, home: Path) -> None:
