@@ -170,7 +170,7 @@ def test_frames_that_were_killed_while_they_were_sent_are_whole_after_a_rerun(wo
     root = workshop.client.log(workshop.dataset, "main")[-1].id
     assert workshop.client.head(workshop.dataset, "annotate-may").id == root  # nothing was committed yet
     summary = frames(workshop, source, "may")
-    assert summary.n_frames == 8 and 0 < summary.n_sent < 8
+    assert summary.n_frames == 8 and summary.n_sent <= 4  # killed when it heard that half were there
 
 
 def test_predictions_of_a_run_are_pre_annotations_of_frames(workshop: Workshop) -> None:

@@ -1,5 +1,6 @@
 """A training that one host began and another ends, and an export that lies on S3: both over a real S3 gateway."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from lakegate.lifecycle import training_run
 from lakegate.lifecycle.publication import PublicationRequest
 from lakegate.registry import runs
 from lakegate.settings import Settings
-from lakegate.shared_store import open_store
+from lakegate.shared_store import SharedStore, open_store
 from tests.lifecycle.conftest import Workshop
 from tests.object_store import with_bucket
 from tests.squares import declare_model, write_squares
@@ -57,6 +58,12 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def newest_epoch(store: SharedStore, note: Path) -> int:
+    """Return the epoch that ``latest.json`` of the only run names; a checkpoint counts once it is named there."""
+    names = [name for name in store.names("checkpoints/") if name.endswith("/latest.json")]
+    return int(json.loads(note.read_text())["epoch"]) if names and store.get(names[0], note) else 0
+
+
 def train_until_shared(settings: Settings, model: str, log: Path, epoch: int) -> None:
     """Train in a process of its own, as another host would, and kill it once the store holds ``epoch``."""
     store = open_store(settings)
@@ -67,7 +74,7 @@ def train_until_shared(settings: Settings, model: str, log: Path, epoch: int) ->
         )
     try:
         deadline = time.monotonic() + 120
-        while not any(int(name.split("epoch-")[1][:6]) >= epoch for name in store.names("checkpoints/") if "epoch-" in name):
+        while newest_epoch(store, log.with_suffix(".json")) < epoch:
             assert host.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         os.kill(host.pid, signal.SIGKILL)
