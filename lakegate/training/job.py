@@ -30,6 +30,7 @@ class TrainingJob:
     threads: int = 1
     device: Device = "cpu"
     mixed_precision: bool = False
+    task: str = "detection"  # a task of `parts.part_of`
 
     @property
     def labels(self) -> tuple[str, ...]:

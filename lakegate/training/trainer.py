@@ -19,14 +19,13 @@ from lakegate.training.architectures import build
 from lakegate.training.checkpoints import MODEL_FILE, Checkpoint, find_checkpoint, save_checkpoint, save_tensors
 from lakegate.training.data import Batch, TrainingSet
 from lakegate.training.job import BIT_IDENTICAL, SEEDED_ONLY, GpuFacts, Report, TrainingJob, TrainingResult
-from lakegate.training.losses import focal_loss, giou_loss
+from lakegate.training.parts import part_of
 
 log = logging.getLogger(__name__)
 
 WARM_UP_SHARE = 0.3
 START_DIVISOR = 25.0
 END_DIVISOR = 1e4
-LOSSES = ("loss", "loss_class", "loss_box")
 
 
 class Trainer:
@@ -59,7 +58,7 @@ class Trainer:
         return TrainingResult(
             model_path=model_path,
             model_sha256=sha256_file(model_path),
-            metrics={name: self.history[-1][name] for name in LOSSES},
+            metrics={name: self.history[-1][name] for name in self.part.losses},
             durations_s={"prepare": prepared - started, "training": self.train_s, "total": time.perf_counter() - started},
             peak_memory_bytes=peak_memory_bytes(),
             epochs_run=len(self.history) - (resumed_from or 0),
@@ -77,7 +76,8 @@ class Trainer:
         torch.manual_seed(self.job.seed)
         network = build(architecture.name, len(self.job.labels), architecture.input_px)
         self.network = network.to(device=self.job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data = TrainingSet(self.job, int(self.network.stride_px))
+        self.part = part_of(self.job.task, self.network, self.job.labels, architecture.input_px)
+        self.data = TrainingSet(self.job, self.part, self.job.train_samples())
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
@@ -105,7 +105,7 @@ class Trainer:
         started = time.perf_counter()
         self.network.train()
         training = self.job.model.training
-        sums = dict.fromkeys(LOSSES, 0.0)
+        sums = dict.fromkeys(self.part.losses, 0.0)
         for index, batch in enumerate(self.data.batches(self.job.seed, epoch, training.batch_size)):
             rate = self._set_learning_rate(epoch * self.steps_per_epoch + index)
             losses = self._losses(batch)
@@ -113,7 +113,7 @@ class Trainer:
             if not all(math.isfinite(value) for value in values.values()):
                 raise TrainingFailed(
                     f"the loss is not finite in epoch {epoch + 1}, batch {index + 1} ({values}); samples: "
-                    f"{', '.join(batch.names)}; look at their boxes, or lower [training] learning_rate (now {rate:.2g})"
+                    f"{', '.join(batch.names)}; look at their labels, or lower [training] learning_rate (now {rate:.2g})"
                 )
             self.optimizer.zero_grad()
             losses["loss"].backward()  # type: ignore[no-untyped-call]
@@ -129,15 +129,9 @@ class Trainer:
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         device = self.job.device
         images = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2).float()
-        classes, distances, foreground = (
-            torch.from_numpy(part).to(device) for part in (batch.classes, batch.distances, batch.foreground)
-        )
+        targets = tuple(torch.from_numpy(array).to(device) for array in batch.targets)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.job.mixed_precision):
-            logits, found = self.network.raw(images)
-        n_foreground = foreground.sum().clamp(1)
-        loss_class = focal_loss(logits.float(), classes, n_foreground)
-        loss_box = giou_loss(found.float(), distances, foreground, n_foreground)
-        return {"loss": loss_class + loss_box, "loss_class": loss_class, "loss_box": loss_box}
+            return self.part.loss(self.network, images, targets, self.part.divisors(targets))
 
     def _set_learning_rate(self, step: int) -> float:
         training = self.job.model.training
