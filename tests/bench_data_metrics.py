@@ -45,7 +45,7 @@ def bench_rows(folder: Path) -> list[Row]:
     for name, (width_px, height_px, number) in SIZES_PX.items():
         images = write_pictures(folder / name, (width_px, height_px), number, NOISE[name])
         ours, decoding = our_rates(images)
-        reason = f"reading, hashing and strictly decoding the same files at half size, alone: {decoding:.0f} images/s on this core"
+        reason = f"reading, hashing and strictly decoding them at half size, alone: {decoding:.0f} images/s on this core"
         rows.append(_row(f"image metrics per core, {name}", ours, LIMITS[name], "limit") | {"reason": reason})
         if name == "640x480":
             peer = peer_rate(images[0].parent, number)
