@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from lakegate.detections import BoolArray, IntArray
 from lakegate.errors import BadInput
