@@ -7,9 +7,13 @@ import numpy as np
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
+from lakegate.evaluation.class_flips import class_flip_words, class_panels, find_class_flips
+from lakegate.evaluation.classes import ClassStatistics, ClassTruth, JudgedClass, class_truth_of, count_images, judge_class
+from lakegate.evaluation.judged import Flip, JudgedSample, Panel
 from lakegate.imaging import FloatArray, InputImage
 from lakegate.label_map import check_probabilities
-from lakegate.task_types.protocol import Arrays
+from lakegate.samples import Sample
+from lakegate.task_types.protocol import Arrays, IntArray, LabelView, SampleStatistics
 
 
 class ClassificationType:
@@ -35,6 +39,38 @@ class ClassificationType:
     def unpack(self, arrays: Arrays) -> FloatArray:
         """Return the probabilities."""
         return np.asarray(arrays["probabilities"], np.float32)
+
+    def truth_of(self, sample: Sample, labels: Sequence[str]) -> ClassTruth:
+        """Return the label of the whole image; raises ``UnknownLabel``, and ``BadInput`` where it has not exactly one."""
+        return class_truth_of(sample, labels)
+
+    def judge(
+        self, prediction: FloatArray, truth: ClassTruth, view: LabelView, operating: OperatingTable  # noqa: ARG002
+    ) -> JudgedClass:
+        """Ask whether the most probable label is the true one."""
+        return judge_class(prediction, truth, view)
+
+    def statistics(
+        self, judgements: Sequence[JudgedClass], labels: Sequence[str], view: LabelView, operating: OperatingTable  # noqa: ARG002
+    ) -> SampleStatistics:
+        """Return accuracy, macro F1, precision, recall and calibration error."""
+        return ClassStatistics(judgements, labels)
+
+    def count_units(self, truth: ClassTruth, n_labels: int) -> IntArray:
+        """Return 1 for the image's label."""
+        return count_images(truth, n_labels)
+
+    def find_flips(self, judged: JudgedSample, labels: tuple[str, ...], cells: tuple[str, ...]) -> list[Flip]:
+        """Return one flip, or none; images have no new false objects."""
+        return find_class_flips(judged, labels, cells)
+
+    def flip_words(self, flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:
+        """Say which label each model gave."""
+        return class_flip_words(flip, judged, labels)
+
+    def panels(self, judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
+        """Return the image with the labels in words."""
+        return class_panels(judged, labels)
 
 
 TASK_TYPE = ClassificationType()
