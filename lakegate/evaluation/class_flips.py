@@ -25,9 +25,9 @@ def find_class_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple
 
 def class_flip_words(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:
     """Say which label each model gave the image."""
-    candidate, baseline = (_answer(item, labels) for item in (judged.candidate, judged.baseline))
+    judgements: dict[str, JudgedClass] = {"baseline": judged.baseline, "candidate": judged.candidate}
     right, wrong = ("baseline", "candidate") if flip.kind == "negative" else ("candidate", "baseline")
-    answers = {"baseline": baseline, "candidate": candidate}
+    answers = {name: _answer(item, labels) for name, item in judgements.items()}
     return f"the {right} is right: {answers[right]}; the {wrong} is wrong: {answers[wrong]}"
 
 
