@@ -21,13 +21,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric is called in sentences, and which direction is good."""
+    """What a metric is called in sentences, which direction is good, and which task types measure it (none named: all)."""
 
     words: str
     higher_is_better: bool
     per_label: bool = True
     needs_baseline: bool = False
     per_cell: bool = True
+    tasks: tuple[str, ...] = ()
+    resampled: bool = True  # whether an interval is computed
 
 
 METRICS = {
@@ -78,14 +80,31 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A person's word that a rule does not hold back this model, up to and including the day ``expires`` (ISO date, UTC)."""
+
+    reason: str
+    owner: str
+    expires: str
+
+
+@dataclass(frozen=True)
 class RuleResult:
-    """One rule's outcome, with a sentence that a person can read aloud."""
+    """One rule's outcome, with a sentence that a person can read aloud.
+
+    ``interval``: of ``value``, at the confidence of the gate. ``counter_examples``: ``dataset/sample``, the worst first.
+    ``remedy``: what would make it pass. ``waiver``: where one counts, the outcome stays what was measured.
+    """
 
     key: str
     outcome: Outcome
     sentence: str
     value: float | None = None
     limit: float | None = None
+    interval: tuple[float, float] | None = None
+    counter_examples: tuple[str, ...] = ()
+    remedy: str = ""
+    waiver: Waiver | None = None
 
 
 def parse_rule(key: str, limit: float) -> Rule:

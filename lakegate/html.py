@@ -35,11 +35,15 @@ BOX_WORDS: dict[BoxKind, str] = {
 
 @dataclass(frozen=True)
 class DrawnBox:
-    """A box to draw: corners in pixels of the original image, a short text (may be empty), and what it stands for."""
+    """A box to draw: corners in pixels of the original image, a short text (may be empty), and what it stands for.
+
+    Where ``outlines_px`` holds polygons (x1, y1, x2, y2, …), they are drawn instead of the box.
+    """
 
     xyxy_px: tuple[float, float, float, float]
     label: str = ""
     kind: BoxKind = "truth"
+    outlines_px: tuple[tuple[float, ...], ...] = ()
 
 
 def render(template_name: str, **context: Any) -> str:

@@ -18,7 +18,7 @@ EVERY_BATCH_UP_TO = 8
 class Infers(Protocol):
     """What can be compared: ``OnnxModel`` and ``EngineModel``."""
 
-    def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, ...]:
         """Return boxes (N, A, 4) in input px and scores (N, A, C)."""
 
 

@@ -11,7 +11,8 @@ from lakegate.errors import BadInput, SetupProblem, UnsafeModelFile
 from lakegate.imaging import FloatArray
 
 INPUT_NAME = "images"
-OUTPUT_NAMES = ("boxes", "scores")
+OUTPUT_NAMES = ("boxes", "scores")  # of a detector
+OUTPUTS_OF_TASK = {"detection": OUTPUT_NAMES, "classification": ("probabilities",), "segmentation": ("probabilities",)}
 STRIDE_PX = 32
 # Starts of pickles and of the zip files that torch.save writes; an ONNX file starts with a protobuf field tag.
 _PICKLE_STARTS = (b"\x80", b"PK\x03\x04")
@@ -20,7 +21,7 @@ Device = Literal["cpu", "cuda"]
 
 
 class OnnxModel:
-    """An exported detector, loaded. ``n_sessions`` and ``n_inferences`` (images) count what it did.
+    """An exported model, loaded. ``n_sessions`` and ``n_inferences`` (images) count what it did.
 
     The file must hold its weights and Lakegate's metadata (labels, input size, pre-processing digest). It is read once:
     ``sha256`` is the digest of the bytes that run.
@@ -39,20 +40,24 @@ class OnnxModel:
         self.sha256 = sha256_bytes(data)
         self._session = _open_session(data, path, threads, device)
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.task = self.metadata.get("task", "detection")
+        self.output_names = _check_names(self._session, path, self.task)
         self.labels: tuple[str, ...] = tuple(self._property("labels"))
         height, width = self._property("input_px")
         self.input_px: tuple[int, int] = (int(height), int(width))
         self.n_sessions = 1
         self.n_inferences = 0
 
-    def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, ...]:
         """Run the network on a batch.
 
         Args:
             images_NCHW: float32 (N, 3, H, W), RGB 0..255; H and W multiples of 32.
 
         Returns:
-            Boxes (N, A, 4) x1, y1, x2, y2 in input pixels and scores (N, A, C) 0..1, for ``detections.decode`` image by image.
+            The outputs of the task in float32, batch first. Detection: boxes (N, A, 4) x1, y1, x2, y2 in input pixels and
+            scores (N, A, C) 0..1, for ``detections.decode`` image by image; classification: probabilities (N, C);
+            segmentation: probabilities (N, 1 + C, h, w), the background first.
 
         Raises:
             BadInput: another shape or type, or a session that refuses the batch.
@@ -66,11 +71,11 @@ class OnnxModel:
         if images_NCHW.dtype != np.float32:
             raise BadInput(f"expected float32 images 0..255, came {images_NCHW.dtype}; use imaging.to_input")
         try:
-            boxes, scores = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: images_NCHW})
+            outputs = self._session.run(list(self.output_names), {INPUT_NAME: images_NCHW})
         except _runtime_errors() as error:
             raise BadInput(f"{self.path}: ONNX Runtime refused a batch of shape {shape}: {error}") from error
         self.n_inferences += shape[0]
-        return np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
+        return tuple(np.asarray(output, np.float32) for output in outputs)
 
     def _property(self, name: str) -> Any:
         try:
@@ -114,13 +119,19 @@ def _open_session(data: bytes, path: Path, threads: int, device: Device) -> Any:
         session = onnxruntime.InferenceSession(data, options, providers=[wanted])
     except _runtime_errors() as error:
         raise BadInput(f"{path}: not a usable ONNX file ({error}); export the run again") from error
-    names = [item.name for item in session.get_inputs()], [item.name for item in session.get_outputs()]
-    if names != ([INPUT_NAME], list(OUTPUT_NAMES)):
-        raise BadInput(
-            f"{path}: expected input '{INPUT_NAME}' and outputs {list(OUTPUT_NAMES)}, came {names[0]} and {names[1]}; "
-            "use a model that Lakegate exported"
-        )
     return session
+
+
+def _check_names(session: Any, path: Path, task: str) -> tuple[str, ...]:
+    """Return the names of the outputs; raises ``BadInput`` where they are not those of the task."""
+    outputs = OUTPUTS_OF_TASK.get(task, ())
+    names = [item.name for item in session.get_inputs()], [item.name for item in session.get_outputs()]
+    if not outputs or names != ([INPUT_NAME], list(outputs)):
+        raise BadInput(
+            f"{path}: expected input '{INPUT_NAME}' and outputs {list(outputs)} for task '{task}', came {names[0]} and "
+            f"{names[1]}; use a model that Lakegate exported"
+        )
+    return outputs
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:

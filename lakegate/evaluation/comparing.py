@@ -1,24 +1,23 @@
 """Compare a candidate with a baseline: predict, exclude what was trained on, fill the cells of the matrix."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lakegate.catalog import split_reference
 from lakegate.errors import BadInput
-from lakegate.evaluation.flips import Flip, FlipKind, find_flips
+from lakegate.evaluation.judged import FLIP_KINDS, Flip, JudgedSample
 from lakegate.evaluation.latency import measure_latency
 from lakegate.evaluation.matrix import Cell, CellKind, Changes, Coverage, InferenceCount, Matrix, Measured, ModelFacts
-from lakegate.evaluation.metrics import ALL_LABELS, Values, measure
 from lakegate.evaluation.partition import Partition, partition
 from lakegate.evaluation.predictions import LazyModel, ModelUnderTest, PredictionSet, predict, prediction_key, runtime_name
-from lakegate.evaluation.scoring import JudgedSample, ScoredDetections, score, truth_of
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD
 from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.samples import Sample
 from lakegate.settings import Settings
+from lakegate.task_types.protocol import ALL_LABELS, LabelView, TaskType, point_values
+from lakegate.task_types.registry import task_type
 
 N_LATENCY_IMAGES = 40
 Progress = Callable[[int, int], None]
@@ -32,7 +31,7 @@ class _Judge:
     ) -> None:
         """Judge in the order of ``labels``, whatever the model's own order is."""
         self.model = model
-        self._order = np.array([labels.index(label) for label in model.labels], np.int64)
+        self.view = LabelView.of(model.labels, labels)
         self._lazy = LazyModel(model)
         self._settings = settings
         self._progress = progress
@@ -43,8 +42,7 @@ class _Judge:
         found = predict(self.model, images, self._settings, self._lazy, self._progress)
         self._n_inferred += found.n_inferred
         self._n_cached += found.n_cached
-        ordered = {name: replace(item, labels=self._order[item.labels]) for name, item in found.detections.items()}
-        return replace(found, detections=ordered)
+        return found
 
     @property
     def count(self) -> InferenceCount:
@@ -94,6 +92,7 @@ def compare(
         UnknownLabel: a test sample has a label that the models do not know.
         ChecksumMismatch: an ONNX file is not the one that its run recorded.
     """
+    _require_same_task(candidate, baseline)
     _require_same_labels(candidate, baseline)
     models = [model for model in (candidate, baseline) if model is not None]
     judges = [_Judge(model, settings, progress, candidate.labels) for model in models]
@@ -104,20 +103,29 @@ def compare(
     columns = _columns(main, changes)
     columns += [_Column(name, "dataset", item.version.version.dataset, item.samples) for name, item in side.items()]
     samples = {item.key: item for judged_set in (main, *side.values()) for item in judged_set.samples}
-    flips = _all_flips(samples, columns, candidate.labels)
+    flips = _all_flips(task_type(candidate.task), samples, columns, candidate.labels)
     latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images)
     return Matrix(
+        task=candidate.task,
         candidate=_facts(candidate),
         baseline=None if baseline is None else _facts(baseline),
         labels=candidate.labels,
         runtime=runtime_name(),
-        cells=tuple(_cell(column, flips, candidate, baseline) for column in columns),
+        cells=tuple(_cell(column, flips, judges) for column in columns),
         coverage=(main.coverage, *(item.coverage for item in side.values())),
         changes=_count_changes(changes, baseline_version),
         flips=tuple(flips),
         samples=samples,
         measured=Measured(judges[0].count, judges[1].count if baseline is not None else None, latency),
     )
+
+
+def _require_same_task(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:
+    if baseline is not None and candidate.task != baseline.task:
+        raise BadInput(
+            f"expected two models of one task; {candidate.title} does {candidate.task}, {baseline.title} does {baseline.task}; "
+            "compare with a run of the same task, or with none"
+        )
 
 
 def _require_same_labels(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:
@@ -155,13 +163,14 @@ def _trained_on(model: ModelUnderTest, samples: Sequence[Sample], version: Local
 def _judge_sample(
     judges: Sequence[_Judge], found: Sequence[PredictionSet], version: LocalVersion, sample: Sample
 ) -> JudgedSample:
-    truth = truth_of(sample, judges[0].model.labels)
-    scored: list[ScoredDetections] = [
-        score(item.detections[sample.id], truth, judge.model.declaration.operating.score_threshold)
+    task = task_type(judges[0].model.task)
+    truth = task.truth_of(sample, judges[0].model.labels)
+    judged = [
+        task.judge(item.predictions[sample.id], truth, judge.view, judge.model.declaration.operating)
         for judge, item in zip(judges, found, strict=True)
     ]
-    baseline = scored[1] if len(scored) > 1 else None
-    return JudgedSample(version.version.dataset, sample, version.images[sample.id], truth, scored[0], baseline)
+    baseline = judged[1] if len(judged) > 1 else None
+    return JudgedSample(version.version.dataset, sample, version.images[sample.id], truth, judged[0], baseline)
 
 
 def _columns(judged: _JudgedSet, changes: Partition | None) -> list[_Column]:
@@ -177,47 +186,44 @@ def _columns(judged: _JudgedSet, changes: Partition | None) -> list[_Column]:
     return columns
 
 
-def _all_flips(samples: Mapping[str, JudgedSample], columns: Sequence[_Column], labels: tuple[str, ...]) -> list[Flip]:
+def _all_flips(
+    task: TaskType, samples: Mapping[str, JudgedSample], columns: Sequence[_Column], labels: tuple[str, ...]
+) -> list[Flip]:
     cells_of: dict[str, list[str]] = {key: [] for key in samples}
     for column in columns:
         for item in column.samples:
             cells_of[item.key].append(column.name)
-    return [flip for key, item in samples.items() for flip in find_flips(item, labels, tuple(cells_of[key]))]
+    return [flip for key, item in samples.items() for flip in task.find_flips(item, labels, tuple(cells_of[key]))]
 
 
-def _cell(column: _Column, flips: Sequence[Flip], candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> Cell:
-    labels = candidate.labels
-    n_objects = Counter(labels[index] for item in column.samples for index in item.truth.labels.tolist())
+def _cell(column: _Column, flips: Sequence[Flip], judges: Sequence[_Judge]) -> Cell:
+    labels = judges[0].model.labels
+    task = task_type(judges[0].model.task)
+    n_units = sum((task.count_units(item.truth, len(labels)) for item in column.samples), np.zeros(len(labels), np.int64))
     keys = {item.key for item in column.samples}
     inside = [flip for flip in flips if flip.sample_key in keys]
-    kinds: tuple[FlipKind, ...] = ("negative", "positive", "new_false")
+    rows = [[item.candidate for item in column.samples], [item.baseline for item in column.samples]]
+    values = [
+        point_values(task.statistics(row, labels, judge.view, judge.model.declaration.operating), len(row))
+        for row, judge in zip(rows, judges, strict=False)
+    ]
     return Cell(
         name=column.name,
         kind=column.kind,
         dataset=column.dataset,
         n_samples=len(column.samples),
-        n_objects=_with_total({label: n_objects[label] for label in labels}),
-        candidate=_measure_candidate(column, candidate),
-        baseline=None if baseline is None else _measure_baseline(column, baseline),
+        n_objects=_with_total(dict(zip(labels, n_units.tolist(), strict=True))),
+        candidate=values[0],
+        baseline=values[1] if len(values) > 1 else None,
         n_flips={
             kind: _with_total({label: sum(flip.kind == kind and flip.label == label for flip in inside) for label in labels})
-            for kind in kinds
+            for kind in FLIP_KINDS
         },
     )
 
 
 def _with_total(counts: dict[str, int]) -> dict[str, int]:
     return {ALL_LABELS: sum(counts.values()), **counts}
-
-
-def _measure_candidate(column: _Column, model: ModelUnderTest) -> Values:
-    judged = [(item.truth, item.candidate) for item in column.samples]
-    return measure(judged, model.labels, model.declaration.operating.max_objects)
-
-
-def _measure_baseline(column: _Column, model: ModelUnderTest) -> Values:
-    judged = [(item.truth, item.baseline) for item in column.samples if item.baseline is not None]
-    return measure(judged, model.labels, model.declaration.operating.max_objects)
 
 
 def _facts(model: ModelUnderTest) -> ModelFacts:

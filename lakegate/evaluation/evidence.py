@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.detections import SCORE_FLOOR
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.predictions import SCORE_FLOOR
 from lakegate.gate_rules import METRICS, RuleResult
 
 FLIP_EVIDENCE = ("kind", "dataset", "sample_id", "label", "cells")
@@ -70,6 +70,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
     return {
         "candidate": asdict(matrix.candidate),
         "baseline": None if matrix.baseline is None else asdict(matrix.baseline),
+        "task": matrix.task,
         "labels": list(matrix.labels),
         "runtime": matrix.runtime,
         "constants": CONSTANTS,

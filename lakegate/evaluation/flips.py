@@ -1,54 +1,16 @@
-"""Flips: objects that one model gets right and the other wrong.
+"""Flips of detections: objects that one model gets right and the other wrong.
 
 Source of the idea: Yan et al., "Positive-Congruent Training: Towards Regression-Free Model Updates", CVPR 2021.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from lakegate.detections import Detections, iou_matrix
+from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample, NearPrediction
 from lakegate.evaluation.matching import MATCH_IOU, UNMATCHED
-from lakegate.evaluation.scoring import JudgedSample, ScoredDetections
+from lakegate.evaluation.scoring import ScoredDetections, Truth
 from lakegate.imaging import FloatArray
 from lakegate.samples import Box
-
-FlipKind = Literal["negative", "positive", "new_false"]
-
-
-@dataclass(frozen=True)
-class NearPrediction:
-    """The prediction of one model that found an object, or came nearest; ``why_not`` says why it does not count."""
-
-    label: str
-    score: float
-    iou: float
-    box_xyxy_px: Box
-    why_not: str  # empty where it counts
-
-
-@dataclass(frozen=True)
-class Flip:
-    """One object that the two models treat differently.
-
-    negative: found by the baseline, missed by the candidate; positive: the reverse; new_false: a prediction of the
-    candidate without an object, where the baseline shows no such prediction.
-    """
-
-    kind: FlipKind
-    dataset: str
-    sample_id: str
-    label: str
-    box_xyxy_px: Box
-    cells: tuple[str, ...]
-    candidate: NearPrediction | None
-    baseline: NearPrediction | None
-
-    @property
-    def sample_key(self) -> str:
-        """``dataset/sample``, as :attr:`JudgedSample.key`."""
-        return f"{self.dataset}/{self.sample_id}"
 
 
 def find_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple[str, ...] = ()) -> list[Flip]:
@@ -56,17 +18,19 @@ def find_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple[str, 
 
     A sample without a baseline's predictions has no flips.
     """
-    baseline, candidate = judged.baseline, judged.candidate
+    baseline: ScoredDetections | None = judged.baseline
+    candidate: ScoredDetections = judged.candidate
     if baseline is None:
         return []
     flips = []
-    truth = judged.truth
+    truth: Truth = judged.truth
     before_T, after_T = baseline.match.is_found, candidate.match.is_found
     for index in np.flatnonzero(before_T != after_T).tolist():
         kind: FlipKind = "negative" if before_T[index] else "positive"
         label, box = int(truth.labels[index]), truth.boxes_xyxy_px[index]
         near = [_near_truth(scored, labels, index, label, box) for scored in (candidate, baseline)]
-        flips.append(Flip(kind, judged.dataset, judged.sample.id, labels[label], _box(box), cells, near[0], near[1]))
+        author = truth.authors[index] if truth.authors else ""
+        flips.append(Flip(kind, judged.dataset, judged.sample.id, labels[label], _box(box), cells, near[0], near[1], author))
     for index in np.flatnonzero(candidate.match.is_false).tolist():
         label, box = int(candidate.kept.labels[index]), candidate.kept.boxes_xyxy_px[index]
         if not _shows_false_object(baseline, label, box):

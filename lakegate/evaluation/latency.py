@@ -8,7 +8,7 @@ import numpy as np
 
 from lakegate.engines.onnx_session import OnnxModel
 from lakegate.evaluation.matrix import Latency
-from lakegate.evaluation.predictions import ModelUnderTest, decode_at_floor, read_input
+from lakegate.evaluation.predictions import ModelUnderTest, decode_one, read_input
 from lakegate.imaging import InputImage
 from lakegate.lake.local_version import LocalImage
 
@@ -47,6 +47,5 @@ def _turn(n_models: int, number: int) -> list[int]:
 
 def _time_one(opened: OnnxModel, model: ModelUnderTest, item: InputImage) -> float:
     start_s = time.perf_counter()
-    raw_boxes, raw_scores = opened.infer(item.pixels[None])
-    decode_at_floor(raw_boxes[0], raw_scores[0], item, model.declaration)
+    decode_one([output[0] for output in opened.infer(item.pixels[None])], item, model)
     return time.perf_counter() - start_s

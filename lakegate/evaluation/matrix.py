@@ -1,15 +1,17 @@
 """The regression matrix as data: candidate and baseline (rows) on old data, the diff, slices and further datasets (columns)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from lakegate.declarations import ModelTask
 from lakegate.errors import LakegateError
-from lakegate.evaluation.flips import Flip, FlipKind
-from lakegate.evaluation.metrics import ALL_LABELS, Values
-from lakegate.evaluation.scoring import JudgedSample
+from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample
+from lakegate.task_types.protocol import ALL_LABELS, Values
 
-CellKind = Literal["all", "old_data", "diff", "slice", "dataset"]
+CellKind = Literal["all", "old_data", "diff", "superseded", "slice", "dataset", "label"]
 Row = Literal["candidate", "baseline"]
+Interval = tuple[float, float]
+Intervals = dict[Literal["candidate", "baseline", "difference"], dict[str, dict[str, Interval]]]  # row -> metric -> label
 SHORT_WORDS = {
     "map50": "mAP50",
     "map": "mAP50-95",
@@ -34,6 +36,7 @@ class Cell:
     candidate: Values
     baseline: Values | None
     n_flips: dict[FlipKind, dict[str, int]]
+    intervals: Intervals = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -49,7 +52,7 @@ class Cell:
             flips = self.n_flips["negative"].get(label, 0)
             return flips / n_objects if n_objects and self.baseline is not None and row == "candidate" else None
         values = self.candidate if row == "candidate" else self.baseline
-        return None if values is None else values[metric].get(label)
+        return None if values is None else values.get(metric, {}).get(label)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Measured:
 class Matrix:
     """The whole comparison. ``samples`` and ``flips`` feed the page; they stay in the order of datasets and sample ids."""
 
+    task: ModelTask
     candidate: ModelFacts
     baseline: ModelFacts | None
     labels: tuple[str, ...]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lakegate.canonical import exact_json, sha256_bytes
-from lakegate.detections import Detections
+from lakegate.task_types.protocol import Arrays
 
 _DIGEST_BYTES = 32
 
@@ -34,7 +34,7 @@ class PredictionCache:
     def __init__(self, cache_dir: Path, key: PredictionKey) -> None:
         self._folder = cache_dir / "predictions" / key.digest[:32]
 
-    def read(self, image_sha256: str) -> Detections | None:
+    def read(self, image_sha256: str) -> Arrays | None:
         """Return what was predicted for this image; None where nothing whole is there."""
         try:
             data = self._path(image_sha256).read_bytes()
@@ -43,14 +43,13 @@ class PredictionCache:
         digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
             return None
-        rows = np.load(io.BytesIO(payload), allow_pickle=False)
-        return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
+        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+            return dict(arrays)
 
-    def write(self, image_sha256: str, detections: Detections) -> None:
+    def write(self, image_sha256: str, arrays: Arrays) -> None:
         """Store a prediction: written aside, then renamed, so nobody ever reads half of one."""
-        labels = detections.labels.astype(np.float32)[:, None]
         buffer = io.BytesIO()
-        np.save(buffer, np.hstack([detections.boxes_xyxy_px, detections.scores[:, None], labels]), allow_pickle=False)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take the names for allow_pickle
         payload = buffer.getvalue()
         path = self._path(image_sha256)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,21 +6,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
 from lakegate import imaging
 from lakegate.canonical import exact_json, sha256_bytes
-from lakegate.declarations import ModelDeclaration
-from lakegate.detections import Detections, decode, postprocessing_digest
+from lakegate.declarations import ModelDeclaration, ModelTask
 from lakegate.engines.onnx_session import OnnxModel
 from lakegate.errors import ChecksumMismatch
 from lakegate.evaluation.prediction_cache import PredictionCache, PredictionKey
-from lakegate.imaging import InputImage, read_image, to_input
+from lakegate.imaging import FloatArray, InputImage, read_image, to_input
 from lakegate.lake.local_version import LocalImage
 from lakegate.settings import Settings
+from lakegate.task_types.registry import task_type
 
-SCORE_FLOOR = 0.05  # average precision needs what lies below the operating threshold, too
 BATCHES_AHEAD = 2
 
 
@@ -36,6 +36,7 @@ class ModelUnderTest:
     load: Callable[[], OnnxModel]
     trained_on: frozenset[str] = frozenset()  # SHA-256 of the images of its training splits
     size_bytes: int = 0
+    task: ModelTask = "detection"
 
     @property
     def title(self) -> str:
@@ -45,9 +46,9 @@ class ModelUnderTest:
 
 @dataclass(frozen=True)
 class PredictionSet:
-    """Detections by sample id; how many images went through the network, and how many came from the cache."""
+    """Predictions of the task type by sample id; how many images went through the network, how many came from the cache."""
 
-    detections: dict[str, Detections]
+    predictions: dict[str, Any]
     n_inferred: int
     n_cached: int
 
@@ -74,8 +75,7 @@ class LazyModel:
 
 def prediction_key(model: ModelUnderTest) -> PredictionKey:
     """Return what the model's predictions are cached by: the file, both processing digests, and the runtime."""
-    operating = model.declaration.operating
-    parts = [imaging.PREPROCESSING_DIGEST, postprocessing_digest(SCORE_FLOOR, operating.nms_iou, operating.max_objects)]
+    parts = [imaging.PREPROCESSING_DIGEST, task_type(model.task).processing_digest(model.declaration.operating)]
     return PredictionKey(model.model_sha256, sha256_bytes(exact_json(parts)), runtime_name())
 
 
@@ -102,8 +102,9 @@ def predict(
         ChecksumMismatch: the model's file is not the one that was recorded.
         BadImage: an image cannot be decoded.
     """
+    task = task_type(model.task)
     cache = PredictionCache(settings.cache_dir, prediction_key(model))
-    known: dict[str, Detections] = {}
+    known: dict[str, Any] = {}
     missing: dict[str, LocalImage] = {}
     for image in images.values():
         if image.sha256 in known or image.sha256 in missing:
@@ -112,13 +113,13 @@ def predict(
         if cached is None:
             missing[image.sha256] = image
         else:
-            known[image.sha256] = cached
+            known[image.sha256] = task.unpack(cached)
     n_cached = len(known)
     if missing:
         opened = (lazy or LazyModel(model)).onnx
-        for sha256, detections in _compute(opened, model.declaration, list(missing.values()), settings.threads):
-            cache.write(sha256, detections)
-            known[sha256] = detections
+        for sha256, prediction in _compute(opened, model, list(missing.values()), settings.threads):
+            cache.write(sha256, task.pack(prediction))
+            known[sha256] = prediction
             if progress:
                 progress(len(known) - n_cached, len(missing))
     by_sample = {sample_id: known[image.sha256] for sample_id, image in images.items()}
@@ -126,18 +127,18 @@ def predict(
 
 
 def _compute(
-    model: OnnxModel, declaration: ModelDeclaration, images: Sequence[LocalImage], threads: int
-) -> Iterator[tuple[str, Detections]]:
-    size = declaration.export.batch[1]
+    opened: OnnxModel, model: ModelUnderTest, images: Sequence[LocalImage], threads: int
+) -> Iterator[tuple[str, Any]]:
+    size = model.declaration.export.batch[1]
     batches = [images[start : start + size] for start in range(0, len(images), size)]
     waiting: deque[tuple[Sequence[LocalImage], list[Future[InputImage]]]] = deque()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for batch in batches:
-            waiting.append((batch, [pool.submit(read_input, image, model.input_px) for image in batch]))
+            waiting.append((batch, [pool.submit(read_input, image, opened.input_px) for image in batch]))
             if len(waiting) > BATCHES_AHEAD:
-                yield from _infer(model, declaration, *waiting.popleft())
+                yield from _infer(opened, model, *waiting.popleft())
         while waiting:
-            yield from _infer(model, declaration, *waiting.popleft())
+            yield from _infer(opened, model, *waiting.popleft())
 
 
 def read_input(image: LocalImage, input_px: tuple[int, int]) -> InputImage:
@@ -146,17 +147,14 @@ def read_input(image: LocalImage, input_px: tuple[int, int]) -> InputImage:
 
 
 def _infer(
-    model: OnnxModel, declaration: ModelDeclaration, batch: Sequence[LocalImage], futures: Sequence[Future[InputImage]]
-) -> Iterator[tuple[str, Detections]]:
+    opened: OnnxModel, model: ModelUnderTest, batch: Sequence[LocalImage], futures: Sequence[Future[InputImage]]
+) -> Iterator[tuple[str, Any]]:
     inputs = [future.result() for future in futures]
-    raw_boxes, raw_scores = model.infer(np.stack([item.pixels for item in inputs]))
-    for image, item, boxes, scores in zip(batch, inputs, raw_boxes, raw_scores, strict=True):
-        yield image.sha256, decode_at_floor(boxes, scores, item, declaration)
+    raw = opened.infer(np.stack([item.pixels for item in inputs]))
+    for index, (image, item) in enumerate(zip(batch, inputs, strict=True)):
+        yield image.sha256, decode_one([output[index] for output in raw], item, model)
 
 
-def decode_at_floor(
-    raw_boxes: imaging.FloatArray, raw_scores: imaging.FloatArray, image: InputImage, declaration: ModelDeclaration
-) -> Detections:
-    """Decode one image's raw output with the declared post-processing, from the score floor of average precision."""
-    operating = declaration.operating
-    return decode(raw_boxes, raw_scores, image.scale, SCORE_FLOOR, operating.nms_iou, operating.max_objects)
+def decode_one(raw: Sequence[FloatArray], image: InputImage, model: ModelUnderTest) -> Any:
+    """Turn the network's outputs for one image into a prediction, with the declared post-processing."""
+    return task_type(model.task).decode(raw, image, model.declaration.operating)

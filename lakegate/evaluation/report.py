@@ -1,12 +1,12 @@
 """The matrix page: one self-contained HTML file that answers "may it go live, and why not?"."""
 
+from lakegate.detections import SCORE_FLOOR
 from lakegate.evaluation.evidence import evidence_digest, matrix_json
 from lakegate.evaluation.gallery import MAX_IMAGES, Gallery, make_gallery
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.predictions import SCORE_FLOOR
 from lakegate.evaluation.tables import flip_rows, metric_rows
 from lakegate.gate_rules import Outcome
 from lakegate.html import render

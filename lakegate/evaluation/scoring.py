@@ -1,4 +1,4 @@
-"""One sample's truth, and what one model made of it at its operating threshold."""
+"""Detection: one sample's truth, and what one model made of it at its operating threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,43 +9,27 @@ from lakegate.detections import Detections, IntArray
 from lakegate.errors import UnknownLabel, nearest
 from lakegate.evaluation.matching import Match, match_detections
 from lakegate.imaging import FloatArray
-from lakegate.lake.local_version import LocalImage
 from lakegate.samples import Sample
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The labelled objects of one sample: boxes in pixels, shape (T, 4), and label indices, shape (T,)."""
+    """The labelled objects of one sample: boxes in pixels, shape (T, 4), label indices, shape (T,), and who drew them (T)."""
 
     boxes_xyxy_px: FloatArray
     labels: IntArray
+    authors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ScoredDetections:
-    """One model on one sample: all predictions from the score floor, those above the operating threshold, and their match."""
+    """One model on one sample: the truth, all predictions from the score floor, those above the threshold, their match."""
 
+    truth: Truth
     everything: Detections
     kept: Detections
     match: Match
     threshold: float
-
-
-@dataclass(frozen=True)
-class JudgedSample:
-    """One test sample with the predictions of both models."""
-
-    dataset: str
-    sample: Sample
-    image: LocalImage
-    truth: Truth
-    candidate: ScoredDetections
-    baseline: ScoredDetections | None
-
-    @property
-    def key(self) -> str:
-        """``dataset/sample``: unique over all datasets of one matrix."""
-        return f"{self.dataset}/{self.sample.id}"
 
 
 def truth_of(sample: Sample, labels: Sequence[str]) -> Truth:
@@ -59,10 +43,10 @@ def truth_of(sample: Sample, labels: Sequence[str]) -> Truth:
             )
         indices.append(labels.index(annotation.label))
     boxes = np.array([item.box_xyxy_px for item in sample.annotations], dtype=np.float32).reshape(-1, 4)
-    return Truth(boxes, np.array(indices, dtype=np.int64))
+    return Truth(boxes, np.array(indices, dtype=np.int64), tuple(item.author for item in sample.annotations))
 
 
 def score(detections: Detections, truth: Truth, threshold: float) -> ScoredDetections:
     """Cut the predictions at ``threshold`` (kept where equal) and match what is left with the truth."""
     kept = detections.at_least(threshold)
-    return ScoredDetections(detections, kept, match_detections(truth.boxes_xyxy_px, truth.labels, kept), threshold)
+    return ScoredDetections(truth, detections, kept, match_detections(truth.boxes_xyxy_px, truth.labels, kept), threshold)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakegate.errors import RegistryError
-from lakegate.evaluation.flips import Flip, NearPrediction
 from lakegate.evaluation.gate import SkippedRule
+from lakegate.evaluation.judged import Flip, NearPrediction
 from lakegate.evaluation.matrix import Cell, Coverage, Latency
-from lakegate.gate_rules import Outcome, RuleResult
+from lakegate.gate_rules import Outcome, RuleResult, Waiver
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ def _near(item: dict[str, Any]) -> NearPrediction:
 
 
 def _rule(item: dict[str, Any]) -> RuleResult:
-    return RuleResult(**{**item, "outcome": Outcome(item["outcome"])})
+    waiver = None if item.get("waiver") is None else Waiver(**item["waiver"])
+    interval = None if item.get("interval") is None else tuple(item["interval"])
+    examples = tuple(item.get("counter_examples", ()))
+    changed = {"outcome": Outcome(item["outcome"]), "waiver": waiver, "interval": interval, "counter_examples": examples}
+    return RuleResult(**{**item, **changed})
 
 
 def _latency(item: dict[str, Any] | None) -> Latency | None:

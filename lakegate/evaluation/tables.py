@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lakegate.evaluation.matrix import SHORT_WORDS, Cell, Matrix
-from lakegate.evaluation.metrics import ALL_LABELS
 from lakegate.gate_rules import METRICS
+from lakegate.task_types.protocol import ALL_LABELS
 
 NO_VALUE = "–"
 SHOWN_METRICS = ("map50", "map", "recall", "precision", "missed_per_image", "false_per_image")

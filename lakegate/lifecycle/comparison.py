@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
 from lakegate.code_version import read_code_version
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, model_task
 from lakegate.engines.onnx_session import OnnxModel
 from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.evaluation.comparing import compare
@@ -208,6 +208,7 @@ def _under_test(
     opened: _Opened,
 ) -> ModelUnderTest:
     trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
+    task = model_task(declaration, trained_on[0].declaration)
     path = runs.fetch_file(client, settings, run, runs.ONNX)
     return ModelUnderTest(
         name=plan.model,
@@ -220,6 +221,7 @@ def _under_test(
             version.images[sample.id].sha256 for version in trained_on for sample in version.samples_in(split="train")
         ),
         size_bytes=path.stat().st_size,
+        task=task,
     )
 
 

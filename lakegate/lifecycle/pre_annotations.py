@@ -88,7 +88,7 @@ def add_predictions(
         load=lambda: onnx,
     )
     images = {item.sample.id: LocalImage(item.image, sha256_file(item.image)) for item in items}
-    found = predict(under_test, images, settings).detections
+    found = predict(under_test, images, settings).predictions
     score = predictor.declaration.operating.score_threshold
     result, n_added, n_known = [], 0, 0
     for item in items:

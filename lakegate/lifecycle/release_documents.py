@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from lakegate.evaluation.flips import Flip, FlipKind
 from lakegate.evaluation.gate import SkippedRule
+from lakegate.evaluation.judged import Flip, FlipKind
 from lakegate.evaluation.matrix import Cell, Latency
 from lakegate.gate_rules import RuleResult
 from lakegate.registry.documents import Document, ReleaseRequest

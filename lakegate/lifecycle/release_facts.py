@@ -7,8 +7,8 @@ from lakegate.canonical import sha256_bytes
 from lakegate.code_changes import code_changes
 from lakegate.declarations import ModelDeclaration
 from lakegate.errors import NotApproved, RegistryError
-from lakegate.evaluation.flips import Flip
 from lakegate.evaluation.gallery import worst_first
+from lakegate.evaluation.judged import Flip
 from lakegate.evaluation.stored import StoredMatrix, read_matrix
 from lakegate.gate_rules import parse_rule
 from lakegate.lake.changes import open_changes

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lakegate.errors import BadImage
-from lakegate.evaluation.flips import Flip
-from lakegate.evaluation.gallery import KIND_TITLES, hit_words, miss_words
+from lakegate.evaluation.box_panels import hit_words, miss_words
+from lakegate.evaluation.gallery import KIND_TITLES
+from lakegate.evaluation.judged import Flip
 from lakegate.evaluation.matrix import SHORT_WORDS, Cell
 from lakegate.gate_rules import Outcome
 from lakegate.html import BoxKind, DrawnBox, placeholder, render, thumbnail

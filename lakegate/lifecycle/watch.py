@@ -202,7 +202,7 @@ def _prediction_columns(
         load=lambda: OnnxModel(runs.fetch_file(client, settings, run, runs.ONNX), settings.threads),
     )
     images = {image.sha256: image for _, image in reference.for_predictions}
-    predicted = predict(model, images, settings).detections
+    predicted = predict(model, images, settings).predictions
     answers = seen_objects(predicted, plan.labels, plan.declaration.operating.score_threshold)
     return make_columns(
         prediction_words(plan.labels),

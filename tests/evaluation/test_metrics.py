@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from lakegate.detections import Detections
-from lakegate.evaluation.metrics import Values, measure
+from lakegate.evaluation.metrics import measure
 from lakegate.evaluation.scoring import ScoredDetections, Truth, score
+from lakegate.task_types.protocol import Values
 from tests.evaluation.planted import LABELS, Found, box_at, found
 
 
-def judged(truth: list[tuple[int, int]], predictions: list[Found], threshold: float = 0.3) -> tuple[Truth, ScoredDetections]:
+def judged(truth: list[tuple[int, int]], predictions: list[Found], threshold: float = 0.3) -> ScoredDetections:
     """One image; ``truth`` as (place, label index)."""
     boxes = np.array([box_at(slot) for slot, _ in truth], np.float32).reshape(-1, 4)
     objects = Truth(boxes, np.array([label for _, label in truth], np.int64))
@@ -17,10 +18,10 @@ def judged(truth: list[tuple[int, int]], predictions: list[Found], threshold: fl
         np.array([row[1] for row in rows], np.float32),
         np.array([row[2] for row in rows], np.int64),
     )
-    return objects, score(detections, objects, threshold)
+    return score(detections, objects, threshold)
 
 
-def values(*images: tuple[Truth, ScoredDetections]) -> Values:
+def values(*images: ScoredDetections) -> Values:
     return measure(images, LABELS)
 
 

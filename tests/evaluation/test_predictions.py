@@ -9,7 +9,7 @@ from tests.evaluation.planted import World, found, with_threshold
 
 def test_predictions_are_the_networks_in_pixels_of_the_image(world: World) -> None:
     model = world.model("run", {3: [found(4, 0.8, 1), found(0, 0.6)]})
-    detections = predict(model, {"a": world.image(3), "b": world.image(9)}, world.settings).detections
+    detections = predict(model, {"a": world.image(3), "b": world.image(9)}, world.settings).predictions
     np.testing.assert_allclose(detections["a"].boxes_xyxy_px, [found(4)[0], found(0)[0]], atol=1e-3)
     np.testing.assert_allclose(detections["a"].scores, [0.8, 0.6], atol=1e-6)
     assert detections["a"].labels.tolist() == [1, 0]
@@ -24,8 +24,8 @@ def test_a_second_evaluation_infers_nothing_and_opens_no_session(world: World) -
     second = predict(model, images, world.settings)
     assert (second.n_inferred, second.n_cached, len(world.loads)) == (0, 20, 1)
     for sample_id in images:
-        assert second.detections[sample_id].scores.tobytes() == first.detections[sample_id].scores.tobytes()
-        assert second.detections[sample_id].boxes_xyxy_px.tobytes() == first.detections[sample_id].boxes_xyxy_px.tobytes()
+        assert second.predictions[sample_id].scores.tobytes() == first.predictions[sample_id].scores.tobytes()
+        assert second.predictions[sample_id].boxes_xyxy_px.tobytes() == first.predictions[sample_id].boxes_xyxy_px.tobytes()
 
 
 def test_one_new_image_infers_exactly_one(world: World) -> None:
@@ -37,7 +37,7 @@ def test_one_new_image_infers_exactly_one(world: World) -> None:
 
 def test_equal_images_of_two_samples_are_computed_once(world: World) -> None:
     found_twice = predict(world.model("run", {}), {"a": world.image(1), "b": world.image(1)}, world.settings)
-    assert (found_twice.n_inferred, set(found_twice.detections)) == (1, {"a", "b"})
+    assert (found_twice.n_inferred, set(found_twice.predictions)) == (1, {"a", "b"})
 
 
 def test_a_changed_pre_processing_constant_invalidates_every_prediction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_damaged_entry_is_computed_again(world: World, damage: str) -> None:
     data[-3] ^= 1
     entry.write_bytes({"cut": data[:-5], "flipped": bytes(data), "empty": b""}[damage])
     again = predict(model, images, world.settings)
-    assert (again.n_inferred, again.detections["a"].labels.tolist()) == (1, [0])
+    assert (again.n_inferred, again.predictions["a"].labels.tolist()) == (1, [0])
     assert predict(model, images, world.settings).n_cached == 1
 
 

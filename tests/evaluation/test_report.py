@@ -19,6 +19,7 @@ from lakegate.evaluation.predictions import prediction_key
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
 from lakegate.gate_rules import parse_rule
 from lakegate.lake.local_version import LocalImage
+from lakegate.task_types.detection import TASK_TYPE
 from tests.evaluation.planted import World, found, object_at
 
 EVIL = '<script>alert("x")</script>'
@@ -172,7 +173,7 @@ def test_a_page_of_real_images_embeds_each_of_them_once_and_small(world: World, 
     cache = PredictionCache(world.settings.cache_dir, prediction_key(baseline))
     right = Detections(np.array([found(0)[0]], np.float32), np.array([0.9], np.float32), np.array([0]))
     for image in images.values():
-        cache.write(image.sha256, right)
+        cache.write(image.sha256, TASK_TYPE.pack(right))
     now = replace(planted, samples=samples, images=images)
     candidate = world.model("new", {0: [found(8)]})  # knows no photograph: finds nothing
     matrix = compare(candidate, baseline, now, now, world.settings, n_latency_images=0)
