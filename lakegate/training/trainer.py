@@ -74,7 +74,7 @@ class Trainer:
     def _prepare(self) -> None:
         architecture, training = self.job.model.architecture, self.job.model.training
         torch.manual_seed(self.job.seed)
-        network = build(architecture.name, len(self.job.labels), architecture.input_px)
+        network = build(architecture.name, len(self.job.labels), architecture.input_px, self.job.task)
         self.network = network.to(device=self.job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.part = part_of(self.job.task, self.network, self.job.labels, architecture.input_px)
         self.data = TrainingSet(self.job, self.part, self.job.train_samples())
