@@ -32,7 +32,7 @@ class _Judge:
         """Judge in the order of ``labels``, whatever the model's own order is."""
         self.model = model
         self.view = LabelView.of(model.labels, labels)
-        self._lazy = LazyModel(model)
+        self._lazy = LazyModel(model, settings.threads)
         self._settings = settings
         self._progress = progress
         self._n_inferred = 0
@@ -104,7 +104,7 @@ def compare(
     columns += [_Column(name, "dataset", item.version.version.dataset, item.samples) for name, item in side.items()]
     samples = {item.key: item for judged_set in (main, *side.values()) for item in judged_set.samples}
     flips = _all_flips(task_type(candidate.task), samples, columns, candidate.labels)
-    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images)
+    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images, settings.threads)
     return Matrix(
         task=candidate.task,
         candidate=_facts(candidate),
