@@ -6,22 +6,14 @@ from typing import Literal
 from lakegate.declarations import ModelTask
 from lakegate.errors import LakegateError
 from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample
+from lakegate.gate_rules import METRICS
 from lakegate.task_types.protocol import ALL_LABELS, Values
 
 CellKind = Literal["all", "old_data", "diff", "superseded", "slice", "dataset", "label"]
 Row = Literal["candidate", "baseline"]
 Interval = tuple[float, float]
 Intervals = dict[Literal["candidate", "baseline", "difference"], dict[str, dict[str, Interval]]]  # row -> metric -> label
-SHORT_WORDS = {
-    "map50": "mAP50",
-    "map": "mAP50-95",
-    "precision": "precision",
-    "recall": "recall",
-    "missed_per_image": "missed objects per image",
-    "false_per_image": "false objects per image",
-    "negative_flip_rate": "negative flips",
-    "latency_p99_ratio": "p99 latency",
-}
+SHORT_WORDS = {name: metric.short for name, metric in METRICS.items()}
 
 
 @dataclass(frozen=True)
