@@ -8,9 +8,10 @@ from typing import Literal, get_args
 from lakegate.errors import BadDeclaration, nearest
 
 Kind = Literal["min", "max", "max_drop", "max_rise"]
-CELL_ALL, CELL_OLD, CELL_DIFF = "all", "old_data", "diff"
+CELL_ALL, CELL_OLD, CELL_DIFF, CELL_SUPERSEDED = "all", "old_data", "diff", "superseded"
+LABEL_CELL = "label:"  # before the label that only one of the models knows
 CHANGE_KINDS = ("max_drop", "max_rise")
-BUILT_IN_CELLS = (CELL_ALL, CELL_OLD, CELL_DIFF)
+BUILT_IN_CELLS = (CELL_ALL, CELL_OLD, CELL_DIFF, CELL_SUPERSEDED)
 
 
 class Outcome(StrEnum):
@@ -136,7 +137,7 @@ class Rule:
 
     @property
     def needs_old_data(self) -> bool:
-        return self.cell in (CELL_OLD, CELL_DIFF)
+        return self.cell in (CELL_OLD, CELL_DIFF, CELL_SUPERSEDED) or self.cell.startswith(LABEL_CELL)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class RuleResult:
     """One rule's outcome, with a sentence that a person can read aloud.
 
     ``interval``: of ``value``, at the confidence of the gate. ``counter_examples``: ``dataset/sample``, the worst first.
-    ``remedy``: what would make it pass. ``waiver``: where one counts, the outcome stays what was measured.
+    ``remedy``: what would make it pass. ``power``: the chance, 0..1, that a candidate which is truly two points (0.02) beyond the
+    limit fails this rule on such data. ``waiver``: where one counts, the outcome stays what was measured.
     """
 
     key: str
@@ -164,6 +166,7 @@ class RuleResult:
     interval: tuple[float, float] | None = None
     counter_examples: tuple[str, ...] = ()
     remedy: str = ""
+    power: float | None = None
     waiver: Waiver | None = None
 
 
@@ -189,7 +192,8 @@ def parse_rule(key: str, limit: float, own_metrics: Collection[str] = ()) -> Rul
                 raise BadDeclaration(f"[gate] '{key}': {metric} is not measured per label; leave '{label}' out")
             if cell != CELL_ALL and not facts.per_cell:
                 raise BadDeclaration(f"[gate] '{key}': {metric} is not measured per cell; write '{metric}.{CELL_ALL}.{kind}'")
-            if known in CHANGE_KINDS and facts.needs_baseline:
-                raise BadDeclaration(f"[gate] '{key}': {metric} compares with the baseline already; write '{metric}.{cell}.max'")
+            if known != "max" and facts.needs_baseline and facts.per_cell:
+                better = f"{metric}.{cell}.max"
+                raise BadDeclaration(f"[gate] '{key}': {metric} compares with the baseline already; write '{better}'")
             return Rule(metric, cell, label, known, limit)
     raise BadDeclaration(f"[gate] '{key}': '{kind}' is no kind of limit{nearest(kind, get_args(Kind))}")
