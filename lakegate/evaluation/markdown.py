@@ -21,12 +21,12 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
 
 def _matrix_lines(matrix: Matrix) -> list[list[str]]:
     lines = []
-    for row in metric_rows(matrix):
+    for row in metric_rows(matrix.cells):
         lines.append([f"{row.name}, candidate", *(entry.candidate for entry in row.entries)])
         if matrix.baseline is not None:
             lines.append([f"{row.name}, baseline", *(entry.baseline for entry in row.entries)])
             lines.append([f"{row.name}, difference", *(f"{entry.difference} {entry.change}".strip() for entry in row.entries)])
-    return lines + [[row.name, *row.entries] for row in flip_rows(matrix)]
+    return lines + [[row.name, *row.entries] for row in flip_rows(matrix.cells)]
 
 
 def _rule_lines(verdict: Verdict) -> list[list[str]]:
