@@ -13,11 +13,12 @@ from lakegate.canonical import sha256_file
 from lakegate.detections import Detections
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import Verdict, judge
-from lakegate.evaluation.matrix import Latency, Matrix
+from lakegate.evaluation.matrix import Intervals, Latency, Matrix
 from lakegate.evaluation.prediction_cache import PredictionCache
 from lakegate.evaluation.predictions import prediction_key
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
-from lakegate.gate_rules import parse_rule
+from lakegate.evaluation.tables import plain_rows
+from lakegate.gate_rules import Waiver, parse_rule
 from lakegate.lake.local_version import LocalImage
 from lakegate.task_types.detection import TASK_TYPE
 from tests.evaluation.planted import World, found, object_at
@@ -137,7 +138,7 @@ def test_the_markdown_shows_the_same_rows_and_rules(world: World) -> None:
     matrix, verdict = judged(world)
     text = matrix_markdown(matrix, verdict)
     assert verdict.sentence in text.splitlines()[0]
-    assert "| recall, candidate | 0.500 | 0.500 | 0.500 |" in text
+    assert "| recall, candidate | 0.500 ████░░░░ | 0.500 ████░░░░ | 0.500 ████░░░░ |" in text
     assert "| recall, difference | −0.500 worse | −0.500 worse | −0.500 worse |" in text
     assert all(result.sentence in text for result in verdict.results)
 
@@ -150,7 +151,8 @@ def test_a_first_release_has_a_page_without_flips(world: World) -> None:
     assert "none: this is the first release" in text
     assert "Skipped: no baseline yet" in text
     assert "Flips" not in text
-    assert "baseline" not in matrix_markdown(first, verdict).replace("no baseline yet", "").replace("a baseline.", "")
+    text = matrix_markdown(first, verdict).replace("no baseline yet", "").replace("a baseline.", "")
+    assert "baseline" not in text.replace("Baseline: none", "")
 
 
 @pytest.mark.parametrize("latency", [None, Latency(40, 8.0, 12.0, 8.1, 10.0)])
@@ -179,3 +181,76 @@ def test_a_page_of_real_images_embeds_each_of_them_once_and_small(world: World, 
     drawn = embedded(html)[1]
     assert len(drawn) == 6 and all(len(base64.b64decode(picture)) > 10_000 for picture, _ in drawn)
     assert len(html) < 6 * 100_000 + 80_000
+
+
+def told(matrix: Matrix, verdict: Verdict) -> tuple[Matrix, Verdict]:
+    """The same with what other rooms fill in: intervals, further columns, counter-examples, a remedy, a waiver, authors."""
+    old = matrix.require_cell("old_data")
+    intervals: Intervals = {
+        "candidate": {"recall": {"": (0.41, 0.59)}},
+        "difference": {"recall": {"": (-0.62, -0.38)}, "precision": {"": (-0.6, 0.1)}},
+    }
+    errors = {"tide_missed": {"": 0.25}, "recall": {**old.candidate["recall"], "@small": 0.4}}
+    first = replace(matrix.cells[0], intervals=intervals, candidate={**old.candidate, **errors})
+    further = (replace(old, name="superseded", kind="superseded"), replace(old, name="label:plate", kind="label"))
+    flips = tuple(replace(flip, version="v1", author="anna") if flip.kind == "negative" else flip for flip in matrix.flips)
+    results = list(verdict.results)
+    results[0] = replace(
+        results[0],
+        interval=(0.41, 0.59),
+        counter_examples=("planted/s0007", "planted/s0003"),
+        remedy="label about 40 more samples.",
+        waiver=Waiver("the camera is replaced", "grace", "2027-06-30"),
+    )
+    changed = replace(matrix, cells=(first, *matrix.cells[1:], *further), flips=flips)
+    return changed, replace(verdict, results=tuple(results))
+
+
+def test_what_a_rule_says_stands_beside_it(world: World) -> None:
+    matrix, verdict = told(*judged(world))
+    html = render_matrix_html(matrix, verdict)
+    text = _Page(html).text
+    for page in (text, matrix_markdown(matrix, verdict)):
+        assert "label about 40 more samples." in page
+        assert "grace" in page and "2027-06-30" in page and "the camera is replaced" in page
+    links = {attributes.get("href") for tag, attributes in _Page(html).tags if tag == "a"}
+    assert {"#flip-4", "#flip-8"} <= links  # planted/s0003 and s0007 in the gallery
+    table = embedded(html)[0]
+    assert [table["rules"][rule] for rule in table["images"][3][5]] == [verdict.results[0].key]
+    assert 'aria-label="0.500 (0.410 to 0.590), limit 0.9"' in html
+
+
+def test_a_counter_example_without_a_flip_is_shown_after_the_flips(world: World) -> None:
+    matrix, verdict = judged(world)
+    matrix = replace(matrix, flips=tuple(flip for flip in matrix.flips if flip.sample_id != "s0005"))
+    named = replace(verdict.results[0], counter_examples=("planted/s0005", "planted/absent"))
+    html = render_matrix_html(matrix, replace(verdict, results=(named,)))
+    images = embedded(html)[0]["images"]
+    assert (images[-1][0], images[-1][4]) == ("planted/s0005", [])
+    assert "planted/absent" in _Page(html).text and f"#flip-{len(images)}" in html
+
+
+def test_intervals_and_further_columns_are_explained_where_they_are(world: World) -> None:
+    plain, verdict = judged(world)
+    matrix, _ = told(plain, verdict)
+    text, without = (_Page(render_matrix_html(item, verdict)).text for item in (matrix, plain))
+    for words in ("Superseded: test images", "which one model does not know", "A question mark:", "if one kind of error"):
+        assert words in text and words not in without
+    assert "0.410 to 0.590" in text and "−0.620 to −0.380" in text and "Small objects" in text
+    rows = {row["metric"] + row["of"]: row["all"] for row in plain_rows(matrix.cells)}
+    assert rows["recalldifference"] == "−0.500 worse (−0.620 to −0.380)"
+    assert rows["precisiondifference"].startswith("−0.500 worse? (")
+    assert rows["no box near the objectcandidate"] == "0.250"
+
+
+def test_the_version_and_the_author_of_a_label_go_with_its_flip(world: World) -> None:
+    table = embedded(render_matrix_html(*told(*judged(world))))[0]
+    flips = table["images"][0][4]
+    assert [(flip[3], flip[4]) for flip in flips] == [(0, 0), (-1, -1)]  # a new false object has neither
+    assert (table["versions"], table["authors"]) == (["v1"], ["anna"])
+
+
+def test_a_noise_floor_stands_beside_the_flips(world: World) -> None:
+    matrix, verdict = judged(world)
+    html = render_matrix_html(matrix, verdict, noise_floor="3 of 24 objects flip by the seed alone.")
+    assert "Measured against chance: 3 of 24 objects flip by the seed alone." in _Page(html).text
