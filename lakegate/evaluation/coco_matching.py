@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lakegate.detections import BoolArray, IntArray
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
-FloatArray64 = npt.NDArray[np.float64]
 BitArray = npt.NDArray[np.uint16]  # one bit per IoU threshold, the lowest bit for 0.5
 
 N_THRESHOLDS = 10
