@@ -1,5 +1,7 @@
 """Flips of classification: images that one model gives the right label and the other a wrong one; and what is shown of them."""
 
+from typing import Any
+
 from lakegate.evaluation.classes import JudgedClass
 from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample, NearPrediction, Panel
 
@@ -25,9 +27,9 @@ def find_class_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple
 
 def class_flip_words(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:
     """Say which label each model gave the image."""
-    models = (("baseline", judged.baseline), ("candidate", judged.candidate))
-    answers = {name: _answer(item, labels) for name, item in models if item is not None}
+    judgements: dict[str, Any] = {"baseline": judged.baseline, "candidate": judged.candidate}
     right, wrong = ("baseline", "candidate") if flip.kind == "negative" else ("candidate", "baseline")
+    answers = {name: _answer(item, labels) for name, item in judgements.items()}
     return f"the {right} is right: {answers[right]}; the {wrong} is wrong: {answers[wrong]}"
 
 

@@ -55,7 +55,7 @@ class NonInferiority:
 
 @dataclass(frozen=True, eq=False)
 class GroupDraws:
-    """R replicates of S samples in G groups: ``weights`` (R, S), how often each sample is drawn; ``counts`` (R, G) each group."""
+    """R replicates of S samples in G groups: how often each sample is drawn, ``weights`` (R, S), and each group, ``counts``."""
 
     weights: FloatArray64
     counts: FloatArray64
