@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.errors import BadDeclaration, nearest
-from lakegate.gate_rules import BUILT_IN_CELLS, Rule, parse_rule
+from lakegate.gate_rules import BUILT_IN_CELLS, METRICS, Rule, parse_rule
 from lakegate.model_tables import (
     ArchitectureTable,
     DataTable,
@@ -19,12 +19,14 @@ from lakegate.model_tables import (
     ModelTask,
     MonitoringTable,
     OperatingTable,
+    OwnMetricTable,
     Precision,
     ResourcesTable,
     ScheduleTable,
     ServingTable,
     Share,
     TrainingTable,
+    WaiverTable,
 )
 from lakegate.slices import labels_named, parse_predicate
 from lakegate.strict import Strict
@@ -41,6 +43,7 @@ __all__ = [
     "ModelTask",
     "MonitoringTable",
     "OperatingTable",
+    "OwnMetricTable",
     "Precision",
     "QualityTable",
     "ResourcesTable",
@@ -51,6 +54,7 @@ __all__ = [
     "Strict",
     "Task",
     "TrainingTable",
+    "WaiverTable",
     "declaration_digest",
     "model_task",
     "shared_task",
@@ -62,6 +66,7 @@ LEARNT_FROM: dict[ModelTask, tuple[Task, ...]] = {  # datasets whose labels hold
     "classification": ("classification",),
     "segmentation": ("segmentation",),
 }
+METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 SLICE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -178,24 +183,36 @@ class ModelDeclaration(Strict):
     export: ExportTable = ExportTable()
     operating: OperatingTable = OperatingTable()
     gate: dict[str, float] = Field(default_factory=dict)
+    waivers: dict[str, WaiverTable] = Field(default_factory=dict)
+    metrics: dict[str, OwnMetricTable] = Field(default_factory=dict)
     schedule: ScheduleTable = ScheduleTable()
     monitoring: MonitoringTable = MonitoringTable()
     serving: ServingTable = ServingTable()
 
-    @field_validator("gate")
+    @field_validator("metrics")
     @classmethod
-    def _rules_parse(cls, gate: dict[str, float]) -> dict[str, float]:
+    def _metrics_have_names_of_their_own(cls, metrics: dict[str, OwnMetricTable]) -> dict[str, OwnMetricTable]:
+        for name in metrics:
+            if name in METRICS or not METRIC_NAME.fullmatch(name):
+                why = "is a metric of Lakegate; choose another name" if name in METRICS else "use small letters, digits and _"
+                raise ValueError(f"[metrics.{name}]: '{name}' {why}")
+        return metrics
+
+    @model_validator(mode="after")
+    def _rules_parse(self) -> "ModelDeclaration":
         try:
-            for key, limit in gate.items():
-                parse_rule(key, limit)
+            keys = [rule.key for rule in self.rules]
         except BadDeclaration as error:
             raise ValueError(str(error)) from error
-        return gate
+        for key in self.waivers:
+            if key not in keys:
+                raise ValueError(f"[waivers.\"{key}\"]: [gate] has no such rule{nearest(key, keys)}")
+        return self
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The gate's lines, parsed."""
-        return tuple(parse_rule(key, limit) for key, limit in self.gate.items())
+        """The gate's lines, parsed; raises ``BadDeclaration``."""
+        return tuple(parse_rule(key, limit, self.metrics) for key, limit in self.gate.items())
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,7 @@ from lakegate.lake.local_version import DatasetVersion
 from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 from lakegate.training.environment import Environment, Strict, read_environment
-from lakegate.training.job import TrainingResult
+from lakegate.training.job import FULL_PRECISION, TrainingResult
 
 Origin = Literal["model.toml", "default", "override"]
 
@@ -77,6 +77,12 @@ class RunRecord(Strict):
     history: list[dict[str, float]]
     epochs_run: int
     resumed_from_epoch: int | None
+    chosen_epoch: int = 0  # whose weights model.pt holds; 0 in records of versions that kept the last
+    chosen_because: str = ""
+    start_run: str = ""  # whose weights the training started from
+    start_sha256: str = ""  # of that run's model.pt
+    precision: str = FULL_PRECISION
+    processes: int = 1
     durations_s: dict[str, float]
     peak_memory_bytes: int
     artifacts: dict[str, Artifact]
@@ -187,9 +193,15 @@ def build_record(
         history=[dict(row) for row in result.history],
         epochs_run=result.epochs_run,
         resumed_from_epoch=result.resumed_from_epoch,
+        chosen_epoch=result.chosen_epoch,
+        chosen_because=result.chosen_because,
+        start_run=result.start.run_id if result.start else "",
+        start_sha256=result.start.sha256 if result.start else "",
+        precision=result.precision,
+        processes=result.processes,
         durations_s=dict(result.durations_s),
         peak_memory_bytes=result.peak_memory_bytes,
-        artifacts={result.model_path.name: artifact(result.model_path)},
+        artifacts={path.name: artifact(path) for path in (result.model_path, result.last_path) if path},
         notes=[*result.notes, *notes],
     )
 
