@@ -43,15 +43,19 @@ class Finding:
     """What the replicates say about how much worse the candidate is (or about the share of negative flips) and its limit.
 
     ``interval``: of that amount, more is worse. ``is_constant``: no draw changes it. ``n_more``: about how many more samples
-    decide the rule, if the measured amount is the true one. Both are None where that cannot be said. ``power``: the chance
-    that a rule alone fails where the true amount is two points beyond the limit.
+    decide the rule, if the measured amount is the true one. Both are None where that cannot be said. ``margin``: the limit,
+    as the test has it.
     """
 
     test: NonInferiority
     interval: Interval | None
     is_constant: bool
     n_more: int | None
-    power: float
+    margin: float
+
+    def power(self, n_rules: int) -> float:
+        """Return the chance that a rule fails where the true amount is two points beyond its limit, as one of n rules."""
+        return round(power(-self.margin - TWO_POINTS, self.test, self.margin, ALPHA / n_rules), DECIMALS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ class ResampledCell:
     def _measured_and_drawn(
         self, statistics: SampleStatistics, metrics: Sequence[str], draws: GroupDraws
     ) -> tuple[ByLabel, ByLabel]:
-        return statistics.values(np.ones((1, len(self.keys))), metrics), statistics.values(draws.weights_RS, metrics)
+        return statistics.values(np.ones((1, len(self.keys))), metrics), statistics.values(draws.weights, metrics)
 
     def find(self, metric: str, label: str, kind: str, limit: float) -> Finding:
         """Test how much worse the candidate is against the limit.
@@ -123,15 +127,14 @@ class ResampledCell:
                 value alone, whose limit is then an upper or a lower one.
         """
         draws = self._draws(metric)
-        worse_R = self._worse(draws.weights_RS, metric, label, kind)
+        worse_R = self._worse(draws.weights, metric, label, kind)
         worse = float(self._worse(np.ones((1, len(self.keys))), metric, label, kind)[0])
         margin = -limit if kind == "min" else limit
         test = non_inferiority(-worse_R, -worse, margin, ALPHA, draws)
         n_groups = samples_needed(test, -worse, margin, ALPHA, self.n_groups)
         n_more = None if n_groups is None else ceil(n_groups * len(self.keys) / self.n_groups)
         low = max(-test.high, 0.0) if metric == NEGATIVE_FLIPS else -test.high
-        chance = round(power(-margin - TWO_POINTS, test, margin, ALPHA), DECIMALS)
-        return Finding(test, _finite({"": (low, -test.low)}).get(""), test.standard_error == 0, n_more, chance)
+        return Finding(test, _finite({"": (low, -test.low)}).get(""), test.standard_error == 0, n_more, margin)
 
     def worst_samples(self, metric: str, label: str, kind: str) -> tuple[str, ...]:
         """Return up to five samples without which the candidate would look better by that measure, the worst first.
@@ -152,7 +155,7 @@ class ResampledCell:
         """Return the indices of the samples that move the measure most over the replicates; all where they are few."""
         if len(self.keys) <= MAX_TRIED:
             return np.arange(len(self.keys))
-        weights_RS = self._draws(metric).weights_RS
+        weights_RS = self._draws(metric).weights
         worse_R = self._worse(weights_RS, metric, label, kind)
         changes_R = np.nan_to_num(worse_R - np.nanmean(worse_R))
         return np.sort(np.argsort(-(changes_R @ weights_RS), kind="stable")[:MAX_TRIED])
