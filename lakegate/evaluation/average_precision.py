@@ -19,9 +19,9 @@ from lakegate.evaluation.coco_matching import (
     N_THRESHOLDS,
     SIZES_PX2,
     BitArray,
-    FloatArray64,
     SampleMatches,
 )
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
 N_LEVELS = 101

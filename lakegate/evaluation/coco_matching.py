@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lakegate.detections import BoolArray, IntArray
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
-FloatArray64 = npt.NDArray[np.float64]
 BitArray = npt.NDArray[np.uint16]  # one bit per IoU threshold, the lowest bit for 0.5
 
 N_THRESHOLDS = 10
@@ -65,7 +65,7 @@ def match_sample(
         boxes_xyxy_px: (P, 4), scores: (P,) and labels: (P,) of the predictions in any order.
         max_objects: of each label, so many of the best predictions count.
     """
-    kept_P = _best_of_each_label(scores, labels, max_objects)
+    kept_P = best_of_each_label(scores, labels, max_objects)
     boxes_P, labels_P = boxes_xyxy_px[kept_P].astype(np.float64), labels[kept_P].astype(np.int64)
     truth_T = truth_boxes_xyxy_px.astype(np.float64).reshape(-1, 4)
     iou_PT = exact_iou(boxes_P, truth_T)
@@ -99,7 +99,7 @@ def _areas(boxes_xyxy_px: FloatArray64) -> FloatArray64:
     return area
 
 
-def _best_of_each_label(scores: FloatArray, labels: IntArray, max_objects: int) -> IntArray:
+def best_of_each_label(scores: FloatArray, labels: IntArray, max_objects: int) -> IntArray:
     """Return the indices of the best predictions, by label and falling score; equal scores keep their order."""
     order = np.lexsort((-scores, labels))
     _, first, count = np.unique(labels[order], return_index=True, return_counts=True)
