@@ -1,6 +1,7 @@
 """The two declarations, ``dataset.toml`` and ``model.toml``: one dialect, unknown keys are errors."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -56,9 +57,15 @@ __all__ = [
     "WaiverTable",
     "declaration_digest",
     "model_task",
+    "shared_task",
 ]
 
 Task = Literal["classification", "detection", "segmentation", "keypoints"]
+LEARNT_FROM: dict[ModelTask, tuple[Task, ...]] = {  # datasets whose labels hold what the task needs
+    "detection": ("detection", "segmentation", "keypoints"),
+    "classification": ("classification",),
+    "segmentation": ("segmentation",),
+}
 METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 SLICE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -220,7 +227,30 @@ def declaration_digest(declaration: Strict) -> str:
 
 
 def model_task(model: ModelDeclaration, dataset: DatasetDeclaration) -> ModelTask:
-    """Return what a model predicts that trains on a dataset: the declared task, else the dataset's own."""
-    if model.architecture.task is not None:
-        return model.architecture.task
-    return "detection" if dataset.task == "keypoints" else dataset.task
+    """Return what a model predicts that trains on a dataset: the declared task, else the dataset's own.
+
+    Raises:
+        BadDeclaration: the labels of such a dataset do not say what the declared task has to learn.
+    """
+    task = model.architecture.task
+    if task is None:
+        return "detection" if dataset.task == "keypoints" else dataset.task
+    if dataset.task not in LEARNT_FROM[task]:
+        raise BadDeclaration(
+            f"[architecture] task = '{task}' is learnt from datasets of task {' or '.join(LEARNT_FROM[task])}, "
+            f"'{dataset.name}' is one of {dataset.task}; leave task out, or train on another dataset"
+        )
+    return task
+
+
+def shared_task(model: ModelDeclaration, datasets: Mapping[str, DatasetDeclaration]) -> ModelTask:
+    """Return what a model predicts that trains on all of these datasets.
+
+    Raises:
+        BadDeclaration: there is no task that all of them are for.
+    """
+    tasks = {name: model_task(model, dataset) for name, dataset in datasets.items()}
+    if len(set(tasks.values())) != 1:
+        words = ", ".join(f"{name} is for {task}" for name, task in tasks.items()) or "no dataset is named"
+        raise BadDeclaration(f"one model does one task, but {words}; name it as [architecture] task, or leave datasets out")
+    return next(iter(tasks.values()))

@@ -154,8 +154,8 @@ class RuleResult:
     """One rule's outcome, with a sentence that a person can read aloud.
 
     ``interval``: of ``value``, at the confidence of the gate. ``counter_examples``: ``dataset/sample``, the worst first.
-    ``remedy``: what would make it pass. ``power``: the chance, 0..1, that a candidate which is truly two points
-    (0.02) beyond the limit fails this rule on such data. ``waiver``: where one counts, the outcome stays what was measured.
+    ``remedy``: what would make it pass. ``power``: the chance, 0..1, that a candidate which is truly two points (0.02) beyond
+    the limit fails this rule on such data. ``waiver``: where one counts, the outcome stays what was measured.
     """
 
     key: str

@@ -15,6 +15,7 @@ ModelTask = Literal["detection", "classification", "segmentation"]
 Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["fp32", "fp16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
+INIT = re.compile(r"random|production|run:[0-9a-f]{10}")
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 COMPUTE_CAPABILITY = re.compile(r"[1-9]\d?\.\d")
 
@@ -42,7 +43,14 @@ class ArchitectureTable(Strict):
     name: str = "tiny-detector"
     task: ModelTask | None = None
     input_px: tuple[int, int] = (320, 320)  # height, width
-    init: str = "random"
+    init: str = "random"  # or "production", or "run:<id>" of a run of this model
+
+    @field_validator("init")
+    @classmethod
+    def _is_start(cls, text: str) -> str:
+        if not INIT.fullmatch(text):
+            raise ValueError(f"init = '{text}': expected 'random', 'production' or 'run:<id>', the id of a run of this model")
+        return text
 
     @field_validator("input_px")
     @classmethod
@@ -61,6 +69,9 @@ class TrainingTable(Strict):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     flips: tuple[Flip, ...] = ("horizontal",)  # mirrored copies that could be real images
+    patience: int = Field(default=0, ge=0)  # epochs without a lower validation loss before it stops; 0: never
+    ema: float = Field(default=0.0, ge=0, lt=1)  # decay per step of averaged weights, such as 0.999; 0: none
+    mixed_precision: Literal["auto", "off"] = "auto"  # bfloat16 on a GPU that has it
 
 
 class ResourcesTable(Strict):
@@ -68,6 +79,7 @@ class ResourcesTable(Strict):
 
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
+    gpus: int = Field(default=1, ge=1, le=64)  # of one machine; each takes its share of every batch
 
     @field_validator("compute_capability", mode="before")
     @classmethod

@@ -35,7 +35,7 @@ class _Judge:
         """Judge in the order of ``labels``, whatever the model's own order is."""
         self.model = model
         self.view = LabelView.of(model.labels, labels)
-        self._lazy = LazyModel(model)
+        self._lazy = LazyModel(model, settings.threads)
         self._settings = settings
         self._progress = progress
         self._n_inferred = 0
@@ -109,7 +109,7 @@ def compare(
     flips = _all_flips(task_type(candidate.task), samples, columns, candidate.labels)
     own = load_functions(candidate.declaration.metrics)
     cells, resampled = zip(*(_cell(column, flips, judges, own) for column in columns), strict=True)
-    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images)
+    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images, settings.threads)
     return Matrix(
         task=candidate.task,
         candidate=_facts(candidate),

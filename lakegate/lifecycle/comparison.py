@@ -224,7 +224,7 @@ def _under_test(
         model_sha256=run.model_sha256,
         declaration=declaration,
         labels=trained_on[0].declaration.labels,
-        load=lambda: OnnxModel(path, settings.threads),
+        load=lambda threads: OnnxModel(path, threads),
         trained_on=frozenset(
             version.images[sample.id].sha256 for version in trained_on for sample in version.samples_in(split="train")
         ),

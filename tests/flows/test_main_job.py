@@ -163,7 +163,8 @@ def test_a_gate_that_fails_ends_the_release_with_its_sentence_and_moves_nothing(
     (run,) = [row["run"] for row in published.gets("model", "log", "strict-finder")["runs"]]
     words = ("model", "compare", "strict-finder", run, "none", "--version", "squares@v1", "--local", "--json")
     compared = published.types(*words)
-    assert compared.code == 1 and compared.json["verdict"] in ("fail", "not enough data")
+    assert compared.code == {"fail": 1, "not enough data": 3}[compared.json["verdict"]]
+    assert [rule["key"] for rule in compared.json["rules"]] and compared.json["cells"][0]["name"] == "all"
 
 
 def test_a_bad_export_is_refused_with_the_file_and_the_reason(person: Person) -> None:
