@@ -1,6 +1,7 @@
 """The tables of ``model.toml``; :class:`lakegate.declarations.ModelDeclaration` puts them together."""
 
 import re
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,8 @@ ModelTask = Literal["detection", "classification", "segmentation"]
 Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["fp32", "fp16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
+INIT = re.compile(r"random|production|run:[0-9a-f]{10}")
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 COMPUTE_CAPABILITY = re.compile(r"[1-9]\d?\.\d")
 
 
@@ -40,7 +43,14 @@ class ArchitectureTable(Strict):
     name: str = "tiny-detector"
     task: ModelTask | None = None
     input_px: tuple[int, int] = (320, 320)  # height, width
-    init: str = "random"
+    init: str = "random"  # or "production", or "run:<id>" of a run of this model
+
+    @field_validator("init")
+    @classmethod
+    def _is_start(cls, text: str) -> str:
+        if not INIT.fullmatch(text):
+            raise ValueError(f"init = '{text}': expected 'random', 'production' or 'run:<id>', the id of a run of this model")
+        return text
 
     @field_validator("input_px")
     @classmethod
@@ -59,6 +69,9 @@ class TrainingTable(Strict):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     flips: tuple[Flip, ...] = ("horizontal",)  # mirrored copies that could be real images
+    patience: int = Field(default=0, ge=0)  # epochs without a lower validation loss before it stops; 0: never
+    ema: float = Field(default=0.0, ge=0, lt=1)  # decay per step of averaged weights, such as 0.999; 0: none
+    mixed_precision: Literal["auto", "off"] = "auto"  # bfloat16 on a GPU that has it
 
 
 class ResourcesTable(Strict):
@@ -66,6 +79,7 @@ class ResourcesTable(Strict):
 
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
+    gpus: int = Field(default=1, ge=1, le=64)  # of one machine; each takes its share of every batch
 
     @field_validator("compute_capability", mode="before")
     @classmethod
@@ -147,3 +161,32 @@ class ServingTable(Strict):
     """``accept_interface_change``: why clients may meet other names, shapes, types or labels than now; empty refuses that."""
 
     accept_interface_change: str = ""
+
+
+class OwnMetricTable(Strict):
+    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called."""
+
+    function: str
+    higher_is_better: bool
+
+    @field_validator("function")
+    @classmethod
+    def _names_a_function(cls, text: str) -> str:
+        if not FUNCTION.fullmatch(text):
+            raise ValueError(f"'{text}': expected \"package.module:function\"")
+        return text
+
+
+class WaiverTable(Strict):
+    """A rule of ``[gate]`` that does not hold back a model, up to and including the day ``expires`` (UTC)."""
+
+    reason: str
+    owner: str
+    expires: date
+
+    @field_validator("reason", "owner")
+    @classmethod
+    def _is_said(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("a waiver needs a reason and an owner; write both")
+        return text

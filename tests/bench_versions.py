@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra import processes
 from lakegate.lake import publish
 from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
@@ -40,9 +41,10 @@ MB = 1e6
 
 @dataclass
 class Steps:
-    """How long each step took, in seconds."""
+    """How long each step took, and which processor time this process and the lakeFS server spent, in seconds."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_s: tuple[float, float] = (0.0, 0.0)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -59,7 +61,8 @@ class Steps:
     def words(self) -> str:
         """The steps that took longest."""
         longest = sorted(self.seconds.items(), key=lambda item: -item[1])[:3]
-        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in longest)
+        spent = f"processor time: {self.cpu_s[0]:.1f} s here, {self.cpu_s[1]:.1f} s in lakeFS, on {os.cpu_count()} cores"
+        return f"{', '.join(f'{name} {seconds:.1f} s' for name, seconds in longest)}; {spent}"
 
 
 @contextmanager
@@ -84,6 +87,7 @@ def lakefs(home: Path) -> Iterator[Settings]:
 def record(client: LakeClient, settings: Settings, dataset: str, tag: str, folder: Path) -> tuple[DatasetVersion, Steps]:
     """Record the files of ``folder`` as a version: scan, hash, send, commit, attest, merge, tag."""
     steps = Steps()
+    cpu_before = _cpu_s(settings)
     with steps.step("scan"):
         wanted: dict[str, os.PathLike[str]] = {"dataset.toml": folder / "dataset.toml"}
         for name in ("images", "annotations"):
@@ -103,8 +107,17 @@ def record(client: LakeClient, settings: Settings, dataset: str, tag: str, folde
         if isinstance(merged, NeedsRevalidation):
             raise SystemExit("main moved while the bench ran")
         version = publish.tag_version(client, dataset, tag, merged)
+    ours_s, lakefs_s = (after - before for after, before in zip(_cpu_s(settings), cpu_before, strict=True))
+    steps.cpu_s = (ours_s, lakefs_s)
     print(f"  ours {tag}: {steps.total_s:.2f} s, {written.uploaded} objects sent ({steps.words})", flush=True)
     return version, steps
+
+
+def _cpu_s(settings: Settings) -> tuple[float, float]:
+    """Return the processor time that this process and the lakeFS server of this state folder have spent so far."""
+    server = processes.recorded(settings.home, "lakefs")
+    found = None if server is None else processes.find(server)
+    return sum(os.times()[:2]), 0.0 if found is None else sum(found.cpu_times()[:2])
 
 
 def reader_of(settings: Settings, home: Path) -> Settings:

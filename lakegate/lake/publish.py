@@ -27,6 +27,7 @@ class VersionNote:
     message: str
     publisher: str
     source_digest: str
+    imported_from: str = ""  # the export's address as it was given; "" for what lay in lakeFS already
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,8 @@ def _own_commit(client: LakeClient, dataset: str, branch: str) -> str | None:
 
 
 def _metadata(note: VersionNote) -> dict[str, str]:
-    return {"publisher": note.publisher, "version": note.tag, "source_digest": note.source_digest}
+    metadata = {"publisher": note.publisher, "version": note.tag, "source_digest": note.source_digest}
+    return {**metadata, "imported_from": note.imported_from} if note.imported_from else metadata
 
 
 def _merge_main_in(client: LakeClient, dataset: str, branch: str, note: VersionNote) -> str:

@@ -85,10 +85,10 @@ def add_predictions(
         model_sha256=predictor.run.model_sha256,
         declaration=predictor.declaration,
         labels=onnx.labels,
-        load=lambda: onnx,
+        load=lambda _: onnx,
     )
     images = {item.sample.id: LocalImage(item.image, sha256_file(item.image)) for item in items}
-    found = predict(under_test, images, settings).predictions
+    found = predict(under_test, images, settings).require_all()
     score = predictor.declaration.operating.score_threshold
     result, n_added, n_known = [], 0, 0
     for item in items:

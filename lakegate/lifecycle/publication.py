@@ -224,7 +224,8 @@ class Publication:
 
     def _note(self) -> VersionNote:
         imported = _done(self._imported, "read_export")
-        return VersionNote(self.request.version, self.request.message, self._settings.user, imported.source_digest)
+        request = self.request
+        return VersionNote(request.version, request.message, self._settings.user, imported.source_digest, request.source)
 
     def _heading(self, local: LocalVersion) -> Heading:
         imported = _done(self._imported, "read_export")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
 from lakegate.code_version import CodeVersion, read_code_version
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, shared_task
 from lakegate.errors import BadInput, nearest
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import open_version
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested, pin
+from lakegate.lifecycle.starting_run import StartingRun, fetch_start, find_start
 from lakegate.registry import runs
 from lakegate.registry.store import ensure_registry
 from lakegate.settings import Settings
@@ -45,6 +46,7 @@ class RunPlan:
     seed: int
     code: CodeVersion
     requested_by: str
+    start: StartingRun | None = None  # what [architecture] init named when this was planned
 
     def folder(self, settings: Settings) -> Path:
         """Where checkpoints live until the run is committed."""
@@ -59,30 +61,39 @@ def plan_run(
     seed: int | None = None,
     overrides: Mapping[str, float | int] | None = None,
 ) -> RunPlan:
-    """Pin the versions (missing ones at their newest attested tag) and compute the run's id.
+    """Pin the versions (missing ones at their newest attested tag) and the first weights, and compute the run's id.
 
     Raises:
-        UnknownName, BadDeclaration: model, dataset, version or override is not known.
+        UnknownName, BadDeclaration: model, dataset, version, override or the run to start from is not known.
+        BadInput: the training starts from production, where nothing is yet.
     """
     declared = load_model(settings, model)
     declaration = _with_overrides(declared, overrides or {})
     pinned = pin_versions(client, settings, declaration, versions)
     effective_seed = declaration.training.seed if seed is None else seed
     code = read_code_version()
-    run = runs.run_id(recipe_digest(declaration), pinned, effective_seed, code.digest)
     ensure_registry(client)
-    return RunPlan(
-        model, run, tuple(pinned), declaration, dict(overrides or {}), effective_seed, code, settings.user
-    )
+
+    def run_id_from(start: StartingRun | None) -> str:
+        return runs.run_id(recipe_digest(declaration, start), pinned, effective_seed, code.digest)
+
+    start = find_start(client, declaration, run_id_from)
+    run, words = run_id_from(start), dict(overrides or {})
+    return RunPlan(model, run, tuple(pinned), declaration, words, effective_seed, code, settings.user, start)
 
 
-def recipe_digest(declaration: ModelDeclaration) -> str:
-    """Return the digest of what shapes a run; a changed gate, threshold, engine or description retrains nothing."""
+def recipe_digest(declaration: ModelDeclaration, start: StartingRun | None = None) -> str:
+    """Return the digest of what shapes a run; a changed gate, threshold, engine or description retrains nothing.
+
+    Of the run that the training starts from, the weights count, whatever ``[architecture] init`` calls it.
+    """
     tables = ("data", "architecture", "training", "export")
     content = {name: getattr(declaration, name).model_dump(mode="json") for name in tables}
     content["data"].pop("evaluate")
     content["training"].pop("seed")
     content["export"].pop("engines")
+    if start is not None:
+        content["architecture"]["init"] = start.model_sha256
     return sha256_bytes(exact_json(content))
 
 
@@ -105,16 +116,9 @@ def open_training_data(client: LakeClient, settings: Settings, plan: RunPlan) ->
     """Fetch the pinned versions; refuses what is unattested.
 
     Raises:
-        Unattested: no valid attestation covers a version's content. BadInput: a dataset labels whole images, without boxes.
+        Unattested: no valid attestation covers a version's content.
     """
-    opened = [open_version(client, settings, version) for version in plan.versions]
-    for local in opened:
-        if local.declaration.task == "classification":
-            raise BadInput(
-                f"{local.version.reference} is a classification dataset: its labels have no boxes, and models of this version "
-                "of Lakegate do detection; train on a dataset with boxes, masks or keypoints"
-            )
-    return opened
+    return [open_version(client, settings, version) for version in plan.versions]
 
 
 def _with_overrides(declaration: ModelDeclaration, overrides: Mapping[str, float | int]) -> ModelDeclaration:
@@ -141,7 +145,11 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     fetched_s = time.monotonic() - started
     folder = plan.folder(settings)
     device, why = choose_device(settings)
-    job = TrainingJob(plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device)
+    start = fetch_start(client, settings, plan.model, plan.start) if plan.start else None
+    task = shared_task(plan.declaration, {item.version.reference: item.declaration for item in versions})
+    job = TrainingJob(
+        plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device, start=start, task=task
+    )
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
     shared = _shared(settings, plan)
 
@@ -178,6 +186,7 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         plan.seed,
         plan.overrides,
         notes=[why] if why else [],
+        task=task,
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)
@@ -194,6 +203,8 @@ def commit(client: LakeClient, settings: Settings, plan: RunPlan) -> RunRecord:
             runs.DECLARATION: exact_json(plan.declaration.model_dump(mode="json", by_alias=True)),
             runs.RECORD: folder / runs.RECORD,
         }
+        if runs.LAST_CHECKPOINT in record.artifacts:
+            files[runs.LAST_CHECKPOINT] = folder / runs.LAST_CHECKPOINT
         runs.commit_run(client, plan.model, plan.run_id, files, f"Train {plan.model} on {_references(plan)}")
     shutil.rmtree(folder, ignore_errors=True)
     shared = _shared(settings, plan)
@@ -219,7 +230,10 @@ def summary_markdown(plan: RunPlan, record: RunRecord) -> str:
         "seed": str(record.seed),
         "determinism": record.determinism,
         "code": f"{record.code_commit[:12] or 'no commit'}{' + uncommitted changes' if record.code_is_dirty else ''}",
+        "weights": record.chosen_because,
+        "started from": f"run {record.start_run}" if record.start_run else "random weights",
         "training": f"{record.epochs_run} epochs, {seconds:.0f} s, at most {record.peak_memory_bytes / 2**20:.0f} MiB",
+        "precision": record.precision,
         "W&B": f"{record.wandb_mode} {record.wandb_url or record.wandb_id} {record.tracking_error}".strip(),
         "asked for by": f"{record.requested_by} (unauthenticated)",
     }

@@ -14,6 +14,7 @@ from lakegate.settings import Settings
 from lakegate.training.record import RunRecord
 
 RECORD, ONNX, CHECKPOINT, DECLARATION = "record.json", "model.onnx", "model.pt", "declaration.json"
+LAST_CHECKPOINT = "last.pt"  # of a run whose best epoch was not its last
 
 
 def run_id(

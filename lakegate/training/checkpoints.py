@@ -3,7 +3,7 @@
 import os
 import pickle
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from lakegate.errors import BadInput, BrokenModelFile, TrainingFailed, UnsafeMod
 CHECKPOINT_FILE = "checkpoint.pt"
 PREVIOUS_FILE = "checkpoint.previous.pt"
 MODEL_FILE = "model.pt"
+LAST_FILE = "last.pt"
 _ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after ``epoch`` epochs of the job with ``job_digest``. The learning rate follows from the epoch."""
+    """The state after ``epoch`` epochs of the job with ``job_digest``. The learning rate follows from the epoch.
+
+    ``averaged`` holds the averaged weights where there are, ``best`` those of the epoch with the lowest validation loss.
+    """
 
     job_digest: str
     epoch: int
@@ -31,6 +35,8 @@ class Checkpoint:
     rng: dict[str, Any]
     history: list[dict[str, float]]
     train_s: float
+    averaged: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
 
 
 def save_tensors(content: dict[str, Any], path: Path) -> None:

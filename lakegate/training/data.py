@@ -12,8 +12,9 @@ from lakegate.imaging import ByteArray, read_image, resize
 from lakegate.lake.local_version import LocalVersion
 from lakegate.samples import Sample
 from lakegate.training.flipping import draw_flips, flip_pixels
-from lakegate.training.job import TrainingJob
+from lakegate.training.job import TrainingJob, VersionSample
 from lakegate.training.parts import Arrays, TrainingPart
+from lakegate.training.process_group import ALONE, ProcessGroup
 
 IMAGES_IN_MEMORY_BYTES = 2 * 1024**3  # above this, images are decoded anew for every batch
 
@@ -30,7 +31,10 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 (N, H, W, 3) and the targets of the task's part, each stacked to (N, ...)."""
+    """This process's images uint8 (N, H, W, 3) and the targets of the task's part, each stacked to (N, ...).
+
+    ``names`` are those of all processes.
+    """
 
     names: tuple[str, ...]
     images: ByteArray
@@ -38,17 +42,21 @@ class Batch:
 
 
 class TrainingSet:
-    """Images of a job. They are decoded and resized once and kept as uint8 up to ``memory_limit_bytes``."""
+    """Images of a job. They are decoded and resized once and kept as uint8 up to ``memory_limit_bytes``.
+
+    Of several processes, each gets its share of every batch, perhaps no image of a short one.
+    """
 
     def __init__(
         self,
         job: TrainingJob,
         part: TrainingPart,
-        chosen: Sequence[tuple[LocalVersion, Sample]],
+        chosen: Sequence[VersionSample],
+        group: ProcessGroup = ALONE,
         memory_limit_bytes: int = IMAGES_IN_MEMORY_BYTES,
     ) -> None:
         self.input_px = job.model.architecture.input_px
-        self.part = part
+        self.part, self.group = part, group
         self.flips = job.model.training.flips
         self.n_samples: dict[str, int] = {}
         for version, _ in chosen:
@@ -56,7 +64,7 @@ class TrainingSet:
             self.n_samples[dataset] = self.n_samples.get(dataset, 0) + 1
         self.images = [self._to_training_image(version, sample) for version, sample in chosen]
         height, width = self.input_px
-        self.fits_in_memory = len(self.images) * height * width * 3 <= memory_limit_bytes
+        self.fits_in_memory = len(self.images) * height * width * 3 * group.size <= memory_limit_bytes
         self._pixels = [self._decode(item) for item in self.images] if self.fits_in_memory else []
 
     def __len__(self) -> int:
@@ -68,14 +76,26 @@ class TrainingSet:
         order = random.permutation(len(self.images))
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size].tolist()
-            yield self._batch(indices, [draw_flips(random, self.flips, self.input_px) for _ in indices])
+            yield self._batch([(index, draw_flips(random, self.flips, self.input_px)) for index in indices])
 
-    def _batch(self, indices: Sequence[int], flips: Sequence[tuple[Flip, ...]]) -> Batch:
-        chosen = list(zip(indices, flips, strict=True))
-        pixels = np.stack([flip_pixels(self._image(index), drawn) for index, drawn in chosen])
-        targets = [self.part.targets(self.images[index].known, drawn) for index, drawn in chosen]
-        names = tuple(self.images[index].name for index in indices)
-        return Batch(names, pixels, tuple(np.stack(parts) for parts in zip(*targets, strict=True)))
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Cut into batches as they come, without flips."""
+        for start in range(0, len(self.images), batch_size):
+            yield self._batch([(index, ()) for index in range(start, min(start + batch_size, len(self.images)))])
+
+    def targets(self) -> Iterator[Arrays]:
+        """Return the targets of each image as a batch of one, without flips; all images, in every process."""
+        for item in self.images:
+            yield tuple(array[None] for array in self.part.targets(item.known, ()))
+
+    def _batch(self, chosen: Sequence[tuple[int, Sequence[Flip]]]) -> Batch:
+        share = chosen[self.group.rank :: self.group.size]
+        shown = share or chosen[:1]  # for the shapes only
+        pixels = np.stack([flip_pixels(self._image(index), flips) for index, flips in shown])
+        targets = [self.part.targets(self.images[index].known, flips) for index, flips in shown]
+        names = tuple(self.images[index].name for index, _ in chosen)
+        stacked = (np.stack(arrays)[: len(share)] for arrays in zip(*targets, strict=True))
+        return Batch(names, pixels[: len(share)], tuple(stacked))
 
     def _image(self, index: int) -> ByteArray:
         return self._pixels[index] if self._pixels else self._decode(self.images[index])

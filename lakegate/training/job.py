@@ -7,30 +7,46 @@ from typing import Literal
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import split_reference
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, ModelTask
 from lakegate.errors import TrainingFailed, UnknownName, nearest
 from lakegate.imaging import PREPROCESSING_DIGEST
 from lakegate.lake.local_version import LocalVersion
-from lakegate.samples import Sample
+from lakegate.samples import Sample, Split
 
 Device = Literal["cpu", "cuda"]
 Report = Callable[[int, dict[str, float]], None]
+VersionSample = tuple[LocalVersion, Sample]
 
 BIT_IDENTICAL = "bit-identical on the same CPU and thread count"
 SEEDED_ONLY = "seeded; not bit-identical on a GPU"
+FULL_PRECISION, MIXED_PRECISION = "float32", "bfloat16 where safe, else float32"
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """The ``model.pt`` of an earlier run that a training starts from, and the labels of that run in class order."""
+
+    run_id: str
+    sha256: str
+    path: Path
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training of a model on pinned versions. ``seed`` counts instead of the declaration's."""
+    """One training of a model on pinned versions. ``seed`` counts instead of the declaration's.
+
+    ``start`` is what ``[architecture] init`` names, None for "random". ``processes`` share every batch, on one GPU each.
+    """
 
     model: ModelDeclaration
     versions: list[LocalVersion]
     seed: int = 0
     threads: int = 1
     device: Device = "cpu"
-    mixed_precision: bool = False
-    task: str = "detection"  # a task of `parts.part_of`
+    start: StartingWeights | None = None
+    processes: int = 1
+    task: ModelTask = "detection"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -49,28 +65,45 @@ class TrainingJob:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that the weights depend on, but for device, threads and library versions."""
+        """SHA-256 of everything that the weights depend on, but for device, threads, processes and library versions."""
         content = {
-            "architecture": self.model.architecture.model_dump(mode="json"),
+            "task": self.task,
+            "architecture": self.model.architecture.model_dump(mode="json", exclude={"init"}),
+            "start": self.start.sha256 if self.start else "random",
             "training": self.model.training.model_dump(mode="json", exclude={"seed"}),
             "train": list(self.model.data.train),
             "versions": sorted([item.version.dataset, item.version.content_digest] for item in self.versions),
             "labels": list(self.labels),
             "seed": self.seed,
-            "mixed_precision": self.mixed_precision,
             "preprocessing": PREPROCESSING_DIGEST,
         }
         return sha256_bytes(exact_json(content))
 
-    def train_samples(self) -> list[tuple[LocalVersion, Sample]]:
+    def train_samples(self) -> list[VersionSample]:
         """Return the samples of split ``train`` that ``[data] train`` names, each once, in a fixed order.
 
         Raises:
             TrainingFailed: a named dataset is not among the versions, or nothing is left to train on.
             UnknownName: a named slice is not declared by its version.
         """
+        chosen = self.samples_in("train")
+        if not chosen:
+            counts = ", ".join(f"{item.version.reference}: {len(item.samples)} samples in all" for item in self.versions)
+            raise TrainingFailed(
+                f"no samples to train on: [data] train = {list(self.model.data.train)} has none in split train ({counts}); "
+                "lower the test share in dataset.toml, widen the slice, or publish more images"
+            )
+        return chosen
+
+    def samples_in(self, split: Split) -> list[VersionSample]:
+        """Return the samples of a split that ``[data] train`` names, each once, in a fixed order; perhaps none.
+
+        Raises:
+            TrainingFailed: a named dataset is not among the versions.
+            UnknownName: a named slice is not declared by its version.
+        """
         by_dataset = {item.version.dataset: item for item in self.versions}
-        chosen: dict[tuple[str, str], tuple[LocalVersion, Sample]] = {}
+        chosen: dict[tuple[str, str], VersionSample] = {}
         for reference in self.model.data.train:
             dataset, slice_name = split_reference(reference)
             if dataset not in by_dataset:
@@ -82,14 +115,8 @@ class TrainingJob:
             if slice_name and slice_name not in version.declaration.slices:
                 known = version.declaration.slices
                 raise UnknownName(f"'{reference}': {version.version.reference} has no such slice{nearest(slice_name, known)}")
-            for sample in version.samples_in(slice_name, "train"):
+            for sample in version.samples_in(slice_name, split):
                 chosen.setdefault((dataset, sample.id), (version, sample))
-        if not chosen:
-            counts = ", ".join(f"{item.version.reference}: {len(item.samples)} samples in all" for item in self.versions)
-            raise TrainingFailed(
-                f"no samples to train on: [data] train = {list(self.model.data.train)} has none in split train ({counts}); "
-                "lower the test share in dataset.toml, widen the slice, or publish more images"
-            )
         return [chosen[key] for key in sorted(chosen)]
 
 
@@ -105,7 +132,11 @@ class GpuFacts:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training made. ``history`` has one row of metrics per epoch, of earlier attempts too."""
+    """What a training made. ``history`` has one row of metrics per epoch, of earlier attempts too.
+
+    ``metrics`` are those of ``chosen_epoch``, whose weights ``model_path`` holds; ``chosen_because`` says why it was chosen.
+    ``last_path`` holds the weights of the last epoch where that is another one.
+    """
 
     model_path: Path
     model_sha256: str
@@ -120,4 +151,10 @@ class TrainingResult:
     history: tuple[Mapping[str, float], ...] = ()
     notes: tuple[str, ...] = ()
     gpu: GpuFacts | None = None
+    chosen_epoch: int = 0
+    chosen_because: str = ""
+    last_path: Path | None = None
+    precision: str = FULL_PRECISION
+    processes: int = 1
+    start: StartingWeights | None = None
 

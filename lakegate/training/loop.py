@@ -13,13 +13,14 @@ def fit(job: TrainingJob, folder: Path, report: Report) -> TrainingResult:
 
     Args:
         job: what to train on what.
-        folder: for ``checkpoint.pt`` (after every epoch) and ``model.pt`` (the final state_dict).
+        folder: for ``checkpoint.pt`` (after every epoch), ``model.pt`` (the state_dict of the epoch with the lowest
+            validation loss, else of the last) and ``last.pt`` (of the last epoch where that is another one).
         report: called after each epoch with its number, from 1, and its metrics.
 
     Raises:
         TrainingFailed: no samples, a loss that is not finite, or a checkpoint of another job.
         UnsafeModelFile: the checkpoint holds code.
-        BadDeclaration: the architecture or its initialisation is not known.
+        BadDeclaration: the architecture is not known, or it starts from weights that the job does not name.
         SetupProblem: "cuda" is asked for and there is no GPU.
     """
     # OpenMP reads it when torch is loaded: spinning threads made an epoch 4 times slower beside one busy process.

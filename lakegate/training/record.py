@@ -9,15 +9,16 @@ from pydantic import ValidationError
 
 from lakegate.canonical import exact_json, sha256_file
 from lakegate.code_version import CodeVersion
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, ModelTask, OperatingTable
 from lakegate.detections import POSTPROCESSING_DIGEST
 from lakegate.engines.parity import ParityGrid
 from lakegate.errors import BadInput
 from lakegate.imaging import PREPROCESSING_DIGEST
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.settings import Settings
+from lakegate.task_types.registry import task_type
 from lakegate.training.environment import Environment, Strict, read_environment
-from lakegate.training.job import TrainingResult
+from lakegate.training.job import FULL_PRECISION, TrainingResult
 
 Origin = Literal["model.toml", "default", "override"]
 
@@ -58,6 +59,7 @@ class RunRecord(Strict):
     requested_by: str
     requester_is_authenticated: bool = False
     datasets: list[DatasetUse]
+    task: ModelTask = "detection"
     labels: list[str]
     declaration_digest: str
     parameters: list[Parameter]
@@ -75,6 +77,12 @@ class RunRecord(Strict):
     history: list[dict[str, float]]
     epochs_run: int
     resumed_from_epoch: int | None
+    chosen_epoch: int = 0  # whose weights model.pt holds; 0 in records of versions that kept the last
+    chosen_because: str = ""
+    start_run: str = ""  # whose weights the training started from
+    start_sha256: str = ""  # of that run's model.pt
+    precision: str = FULL_PRECISION
+    processes: int = 1
     durations_s: dict[str, float]
     peak_memory_bytes: int
     artifacts: dict[str, Artifact]
@@ -148,6 +156,7 @@ def build_record(
     seed: int,
     overrides: Mapping[str, float | int | str] | None = None,
     notes: Sequence[str] = (),
+    task: ModelTask = "detection",
 ) -> RunRecord:
     """Gather the record of a finished training.
 
@@ -167,6 +176,8 @@ def build_record(
         model=declaration.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         datasets=[_dataset_use(item, declaration, result) for item in versions],
+        task=task,
+        postprocessing_digest=task_type(task).processing_digest(OperatingTable()),
         labels=list(labels),
         declaration_digest=declaration.digest,
         parameters=parameters_of(declaration, overrides or {}, seed),
@@ -182,9 +193,15 @@ def build_record(
         history=[dict(row) for row in result.history],
         epochs_run=result.epochs_run,
         resumed_from_epoch=result.resumed_from_epoch,
+        chosen_epoch=result.chosen_epoch,
+        chosen_because=result.chosen_because,
+        start_run=result.start.run_id if result.start else "",
+        start_sha256=result.start.sha256 if result.start else "",
+        precision=result.precision,
+        processes=result.processes,
         durations_s=dict(result.durations_s),
         peak_memory_bytes=result.peak_memory_bytes,
-        artifacts={result.model_path.name: artifact(result.model_path)},
+        artifacts={path.name: artifact(path) for path in (result.model_path, result.last_path) if path},
         notes=[*result.notes, *notes],
     )
 

@@ -171,8 +171,7 @@ def test_a_page_of_real_images_embeds_each_of_them_once_and_small(world: World, 
     baseline = world.model("old", {})
     cache = PredictionCache(world.settings.cache_dir, prediction_key(baseline))
     right = Detections(np.array([found(0)[0]], np.float32), np.array([0.9], np.float32), np.array([0]))
-    for image in images.values():
-        cache.write(image.sha256, TASK_TYPE.pack(right))
+    cache.write({image.sha256: TASK_TYPE.pack(right) for image in images.values()})
     now = replace(planted, samples=samples, images=images)
     candidate = world.model("new", {0: [found(8)]})  # knows no photograph: finds nothing
     matrix = compare(candidate, baseline, now, now, world.settings, n_latency_images=0)

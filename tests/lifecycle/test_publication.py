@@ -27,12 +27,14 @@ NUMBERS = range(12)
 
 
 def test_a_version_holds_the_samples_of_its_export_and_is_found_by_its_tag(workshop: Workshop) -> None:
-    publication = workshop.publish(write_squares(workshop.folder / "export", NUMBERS), "v1")
+    source = write_squares(workshop.folder / "export", NUMBERS)
+    publication = workshop.publish(source, "v1")
 
     local = open_version(workshop.client, workshop.settings, pin(workshop.client, f"{workshop.dataset}@v1"))
     assert len(local.samples) == len(NUMBERS)
     assert {len(sample.annotations) for sample in local.samples} == {2}
     assert [item.tag for item in list_versions(workshop.client, workshop.dataset)] == ["v1"]
+    assert workshop.client.log(workshop.dataset, "v1")[0].metadata["imported_from"] == str(source)
     assert "12 samples pass all" in publication.summary_markdown()
     assert publication.save_page().path.read_text().startswith("<!doctype html>")
 
