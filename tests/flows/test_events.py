@@ -26,7 +26,7 @@ ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 @pytest.fixture(scope="module")
 def following(person: Person) -> Person:
     """``arrivals`` has v1; ``follower``, declared after `lakegate up`, follows new versions of it."""
-    make_checkout(person.checkout, [DATASET])
+    make_checkout(person.checkout, [DATASET], limits="")
     declare_model(person.checkout, MODEL, [DATASET], EASY, follows=True)
     source = write_squares(person.folder / "arrivals-one", range(24))
     person.gets("data", "publish", DATASET, "--source", str(source), "--version", "v1")
