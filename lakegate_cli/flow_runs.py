@@ -3,6 +3,7 @@
 On a pool this process only talks to the server and imports no Prefect, which would take seconds of each command.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupPr
 from lakegate.flow_run_words import HOW_TO_SERVE, LEFT_TO
 from lakegate.settings import Settings
 
-POLL_S = 0.5
+POLL_S = 1.0
 SILENCE_S = 60.0
 ROUTINE = (
     "Worker '",
@@ -127,12 +128,19 @@ def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedR
     from prefect.exceptions import ParameterTypeError
 
     flow = getattr(import_module(f"flows.{stem}"), stem)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_worth_reading)
     started = time.monotonic()
     try:
         message = flow(**parameters)
     except ParameterTypeError as error:
         raise BadInput(f"{deployment} cannot take these parameters: {error}") from error
     return FinishedRun("", "", "COMPLETED", str(message), time.monotonic() - started)
+
+
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """Keep from the terminal what a run on a pool does not show there either: routine, and tracebacks of refusals."""
+    return not (record.name.startswith(OWN_LOGGERS) and record.getMessage().startswith(ROUTINE))
 
 
 def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, Any], say: Say) -> FinishedRun:

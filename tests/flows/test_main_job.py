@@ -134,6 +134,7 @@ def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:
         ("data", "publish", "squares", "--source", ".", "--version", "v9", "--format", "cvta"),
         ("data", "publish", "squares", "--source", "./absent", "--version", "v9"),
         ("data", "diff", "sqares", "v1", "v2"),
+        ("data", "export", "squares", "v1", "--into", "absent", "--where", "objects >"),
         ("model", "train", "finder", "--epochs", "-5"),
         ("predict", "findr", "image.jpg"),
     ],
