@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 from prefect.runner._flow_run_executor import FlowRunExecutorContext
 from prefect.runner._starter_engine import EngineCommandStarter
+from prefect.states import Cancelled
 from prefect.utilities.processutils import command_to_string, setup_signal_handlers_worker
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
@@ -71,9 +72,17 @@ class EngineWorker(ProcessWorker):
 
                 handle = await group.start(execute)
                 status.started(handle.pid)
+        await self._end_cancelled(flow_run)
         if not results or results[0] is None or results[0].status_code is None:
             raise RuntimeError(f"the process of flow run {flow_run.id} did not start or did not say how it ended")
         return ProcessWorkerResult(status_code=results[0].status_code, identifier=str(handle.pid))
+
+    async def _end_cancelled(self, flow_run: "FlowRun") -> None:
+        """End a flow run that was cancelled while its process started: Prefect would notice after five minutes only."""
+        state = (await self.client.read_flow_run(flow_run.id)).state
+        if state is not None and state.is_cancelling():
+            ended: State[Any] = Cancelled(message="It was cancelled while it started.")
+            await self.client.set_flow_run_state(flow_run.id, ended, force=True)
 
 
 async def serve(pool: str, name: str, limit: int | None) -> None:

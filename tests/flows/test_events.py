@@ -127,8 +127,9 @@ def reconcile(person: Person) -> str:
 
 
 def give_up(person: Person, run: dict[str, Any]) -> None:
-    """Cancel a flow run as the Prefect UI does, and wait for its end."""
+    """Cancel a flow run that runs as the Prefect UI does, and wait for its end."""
     api = api_of(person)
+    wait_until(lambda: api.get(f"flow_runs/{run['id']}")["state_type"] == "RUNNING")
     api.post(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
     wait_until(lambda: api.get(f"flow_runs/{run['id']}")["state_type"] in ENDS)
 

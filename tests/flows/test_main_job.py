@@ -118,6 +118,7 @@ def test_packed_frames_go_to_a_branch_and_out_for_annotation_with_what_productio
     assert len(list((target / "images").iterdir())) == 4
     twice = released.types(*words, "--local")
     assert twice.code == 2 and "not an empty folder" in twice.err
+    assert "Traceback" not in twice.err + twice.out
 
 
 def test_where_nothing_waits_nothing_is_approved(released: Person) -> None:

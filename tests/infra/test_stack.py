@@ -92,11 +92,11 @@ def by_name(services: list[ServiceStatus]) -> dict[str, ServiceStatus]:
     return {service.name: service for service in services}
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0, every_s: float = 0.2) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.2)
+        time.sleep(every_s)
 
 
 def test_two_ups_at_once_make_one_stack(stack: Settings) -> None:
@@ -182,6 +182,14 @@ def test_a_flow_run_is_one_process_whose_death_is_told_at_once_and_without_a_tra
     wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "CRASHED")
     lines = api.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
     assert lines and not [line["message"] for line in lines if "Traceback" in line["message"] or "hook" in line["message"]]
+
+
+def test_a_flow_run_that_is_cancelled_while_it_starts_ends_soon(stack: Settings) -> None:
+    api = api_of(stack)
+    run_id = api.start("wait-long/cpu", {})
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "PENDING", every_s=0.01)
+    api.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "CANCELLED")
 
 
 def test_secrets_can_be_read_by_their_owner_only(stack: Settings) -> None:
