@@ -90,6 +90,7 @@ def confusion(judged: Sequence[JudgedClass], n_labels: int) -> IntArray:
 class ClassStatistics:
     """One model on S images; those whose label it does not know count nowhere.
 
+    ``accuracy`` is the share of images that are right; a label's is that of the images with this label, its recall.
     ``precision``, ``recall`` and ``macro_f1`` of all labels are means over the labels that have images here; precision leaves
     out a label that the model never names, ``macro_f1`` has that label's F1 as 0. ``calibration_error`` (ECE) is the mean
     distance of probability and share of right images over 15 bins of equal width, weighted by their images.
@@ -107,16 +108,13 @@ class ClassStatistics:
         self._probability_S = np.array([item.probability for item in judged], np.float64)
 
     def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
-        """Return metric -> label -> (R,); ``accuracy`` and ``calibration_error`` are told for all labels only."""
+        """Return metric -> label -> (R,); ``calibration_error`` is told for all labels only."""
         wanted = set(self.metrics if only is None else only)
         weights_RS = np.where(self._is_judged_S, weights_RS, 0.0)
         found: dict[str, dict[str, Replicates]] = {}
-        if "accuracy" in wanted:
-            is_right_S = (self._truth_S == self._predicted_S).astype(np.float64)
-            found["accuracy"] = {ALL_LABELS: ratio(weights_RS @ is_right_S, weights_RS.sum(axis=1))}
         if "calibration_error" in wanted:
             found["calibration_error"] = {ALL_LABELS: self._calibration_error(weights_RS)}
-        if wanted & {"precision", "recall", "macro_f1"}:
+        if wanted - {"calibration_error"}:
             found |= self._per_label(weights_RS)
         return {metric: values for metric, values in found.items() if metric in wanted}
 
@@ -131,7 +129,9 @@ class ClassStatistics:
             "recall": ratio(n_right_RK, n_true_RK),
             "macro_f1": np.where(has_images_RK, ratio(2 * n_right_RK, n_true_RK + n_named_RK), np.nan),
         }
-        return {metric: with_mean(values_RK, self._labels) for metric, values_RK in by_label.items()}
+        found = {metric: with_mean(values_RK, self._labels) for metric, values_RK in by_label.items()}
+        found["accuracy"] = {**found["recall"], ALL_LABELS: ratio(n_right_RK.sum(axis=1), n_true_RK.sum(axis=1))}
+        return found
 
     def _count(self, weights_RS: Replicates, label_S: IntArray) -> Replicates:
         """Sum the weights by label, (R, K)."""
