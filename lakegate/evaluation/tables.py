@@ -227,10 +227,9 @@ def _difference(value: float, metric: str, decimals: int) -> tuple[str, Change]:
     if float(text) == 0:
         return text, "same"
     signed = f"{'+' if value > 0 else '−'}{text}"
-    if metric not in METRICS and not metric.startswith(ERROR_PREFIX):
-        return signed, ""  # which direction is good is not known here
-    is_good = METRICS[metric].higher_is_better if metric in METRICS else False
-    return signed, "better" if (value > 0) == is_good else "worse"
+    if metric not in METRICS:
+        return signed, ""  # a metric of [metrics]: which direction is good is not known here
+    return signed, "better" if (value > 0) == METRICS[metric].higher_is_better else "worse"
 
 
 def _text(value: float | None, decimals: int) -> str:

@@ -6,7 +6,9 @@ import numpy as np
 
 from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
+from lakegate.evaluation.class_plots import region_plots
 from lakegate.evaluation.judged import Flip, JudgedSample, Panel
+from lakegate.evaluation.plots import Plots
 from lakegate.evaluation.region_flips import find_region_flips, region_flip_words
 from lakegate.evaluation.region_panels import region_panels
 from lakegate.evaluation.regions import (
@@ -78,6 +80,10 @@ class SegmentationType:
     def panels(self, judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
         """Return outlines: true regions, shapes on their label, false shapes, missed regions."""
         return region_panels(judged, labels)
+
+    def plots(self, judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
+        """Return which pixels are taken for what."""
+        return region_plots(judged, labels, common)
 
 
 TASK_TYPE = SegmentationType()
