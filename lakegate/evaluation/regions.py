@@ -9,9 +9,10 @@ import numpy.typing as npt
 from lakegate.errors import BadInput
 from lakegate.evaluation.classes import ratio, with_mean
 from lakegate.evaluation.truth_labels import label_index
+from lakegate.formats.run_lengths import runs_of_text
 from lakegate.geometry import Rle
 from lakegate.label_map import LabelMap, MapArray
-from lakegate.masks import area_px, box_of_rle, mask_of_rle, rle_of
+from lakegate.masks import area_px, box_of_rle, rle_of
 from lakegate.samples import Sample
 from lakegate.task_types.protocol import ALL_LABELS, BoolArray, IntArray, LabelView, Replicates
 
@@ -97,13 +98,14 @@ def region_truth_of(sample: Sample, labels: Sequence[str]) -> RegionTruth:
 
 def paint_regions(masks: Sequence[Rle], height_px: int, width_px: int) -> MapArray:
     """Return 1 + i where mask i lies and 0 elsewhere, int32 (H, W); larger masks first, so that smaller ones lie on top."""
-    regions_HW = np.zeros((height_px, width_px), np.int32)
+    regions_C = np.zeros(height_px * width_px, np.int32)  # column by column, as masks are
     areas = [area_px(mask) for mask in masks]
     for index in sorted(range(len(masks)), key=lambda index: -areas[index]):
-        x, y, width, height = (int(side) for side in box_of_rle(masks[index]))
-        inside = np.s_[y : y + height, x : x + width]
-        regions_HW[inside][mask_of_rle(masks[index])[inside]] = index + 1
-    return regions_HW
+        ends = np.cumsum(runs_of_text(masks[index].counts), dtype=np.int64)
+        begins, lengths = ends[:-1:2], np.diff(ends)[::2]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        regions_C[np.repeat(begins, lengths) + within] = index + 1
+    return np.ascontiguousarray(regions_C.reshape(width_px, height_px).T)
 
 
 def judge_regions(prediction: LabelMap, truth: RegionTruth, view: LabelView) -> JudgedRegions:
