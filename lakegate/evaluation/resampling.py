@@ -38,8 +38,9 @@ class NonInferiority:
     """What a difference (more is better) says about a limit on how much worse the candidate may be.
 
     ``p_within`` is the p-value of "worse by no more than the margin", ``p_beyond`` of "worse by more than the margin":
-    small means sure. ``low`` and ``high`` are the bounds that hold with 1 - alpha each: the difference is within the margin
-    at alpha exactly where ``low`` is (infinite where nothing can be said). ``groups`` is how many groups the test counts.
+    small means sure. ``low`` and ``high`` are the bounds that hold with 1 - alpha each, infinite where nothing can be said:
+    ``p_within`` is at most alpha exactly where ``low`` is within the margin (but for ``unsaid``, the share of replicates
+    without a value, which both p-values add). ``groups``: on how many groups the difference hangs.
     """
 
     p_within: float
