@@ -7,9 +7,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from lakegate.declarations import DatasetDeclaration, ModelDeclaration, Strict
+from lakegate.declarations import DatasetDeclaration, ModelDeclaration, Strict, model_task, shared_task
 from lakegate.errors import BadDeclaration, BadInput, UnknownLabel, UnknownName, nearest
-from lakegate.gate_rules import BUILT_IN_CELLS
+from lakegate.gate_rules import BUILT_IN_CELLS, LABEL_CELL, metrics_of_task
 from lakegate.settings import Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
@@ -92,8 +92,9 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def check_against_datasets(model: ModelDeclaration, settings: Settings, where: str) -> None:
-    """Raise where a label map differs, or a slice, cell or label of the gate is unknown to the model's datasets."""
+    """Raise where label maps or tasks do not fit, or a slice, cell or label of the gate is unknown to the datasets."""
     labels: tuple[str, ...] = ()
+    datasets: dict[str, DatasetDeclaration] = {}
     slices: set[str] = set()
     for reference in (*model.data.train, *model.data.evaluate):
         name, slice_name = split_reference(reference)
@@ -107,15 +108,31 @@ def check_against_datasets(model: ModelDeclaration, settings: Settings, where: s
                 f"expected {list(labels)}, '{name}' has {list(dataset.labels)}"
             )
         slices |= set(dataset.slices)
+        datasets[name] = dataset
+    _check_task(model, datasets, where)
     evaluated = {split_reference(reference)[0] for reference in model.data.evaluate}
-    cells = {*BUILT_IN_CELLS, *slices, *evaluated}
+    cells = {*BUILT_IN_CELLS, *slices, *evaluated, *(f"{LABEL_CELL}{label}" for label in labels)}
+    task = model_task(model, load_dataset(settings, split_reference(model.data.train[0])[0]))
+    known = {*metrics_of_task(task), *model.metrics}
     for rule in model.rules:
+        if rule.metric not in known:
+            raise BadDeclaration(
+                f"{where}: [gate] '{rule.key}': {rule.metric} is no metric of {task} models; "
+                f"expected one of {', '.join(sorted(known))}"
+            )
         if rule.cell not in cells:
             raise BadDeclaration(f"{where}: [gate] '{rule.key}': no cell is called '{rule.cell}'{nearest(rule.cell, cells)}")
         if rule.label and rule.label not in labels:
             raise UnknownLabel(
                 f"{where}: [gate] '{rule.key}': label '{rule.label}' is not declared{nearest(rule.label, labels)}"
             )
+
+
+def _check_task(model: ModelDeclaration, datasets: dict[str, DatasetDeclaration], where: str) -> None:
+    try:
+        shared_task(model, datasets)
+    except BadDeclaration as error:
+        raise BadDeclaration(f"{where}: {error}") from error
 
 
 def read_text(path: Path) -> str:

@@ -1,13 +1,14 @@
 """The two declarations, ``dataset.toml`` and ``model.toml``: one dialect, unknown keys are errors."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.errors import BadDeclaration, nearest
-from lakegate.gate_rules import BUILT_IN_CELLS, Rule, parse_rule
+from lakegate.gate_rules import BUILT_IN_CELLS, METRICS, Rule, parse_rule
 from lakegate.model_tables import (
     ArchitectureTable,
     DataTable,
@@ -18,12 +19,14 @@ from lakegate.model_tables import (
     ModelTask,
     MonitoringTable,
     OperatingTable,
+    OwnMetricTable,
     Precision,
     ResourcesTable,
     ScheduleTable,
     ServingTable,
     Share,
     TrainingTable,
+    WaiverTable,
 )
 from lakegate.slices import labels_named, parse_predicate
 from lakegate.strict import Strict
@@ -40,6 +43,7 @@ __all__ = [
     "ModelTask",
     "MonitoringTable",
     "OperatingTable",
+    "OwnMetricTable",
     "Precision",
     "QualityTable",
     "ResourcesTable",
@@ -50,11 +54,19 @@ __all__ = [
     "Strict",
     "Task",
     "TrainingTable",
+    "WaiverTable",
     "declaration_digest",
     "model_task",
+    "shared_task",
 ]
 
 Task = Literal["classification", "detection", "segmentation", "keypoints"]
+LEARNT_FROM: dict[ModelTask, tuple[Task, ...]] = {  # datasets whose labels hold what the task needs
+    "detection": ("detection", "segmentation", "keypoints"),
+    "classification": ("classification",),
+    "segmentation": ("segmentation",),
+}
+METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 SLICE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -171,24 +183,36 @@ class ModelDeclaration(Strict):
     export: ExportTable = ExportTable()
     operating: OperatingTable = OperatingTable()
     gate: dict[str, float] = Field(default_factory=dict)
+    waivers: dict[str, WaiverTable] = Field(default_factory=dict)
+    metrics: dict[str, OwnMetricTable] = Field(default_factory=dict)
     schedule: ScheduleTable = ScheduleTable()
     monitoring: MonitoringTable = MonitoringTable()
     serving: ServingTable = ServingTable()
 
-    @field_validator("gate")
+    @field_validator("metrics")
     @classmethod
-    def _rules_parse(cls, gate: dict[str, float]) -> dict[str, float]:
+    def _metrics_have_names_of_their_own(cls, metrics: dict[str, OwnMetricTable]) -> dict[str, OwnMetricTable]:
+        for name in metrics:
+            if name in METRICS or not METRIC_NAME.fullmatch(name):
+                why = "is a metric of Lakegate; choose another name" if name in METRICS else "use small letters, digits and _"
+                raise ValueError(f"[metrics.{name}]: '{name}' {why}")
+        return metrics
+
+    @model_validator(mode="after")
+    def _rules_parse(self) -> "ModelDeclaration":
         try:
-            for key, limit in gate.items():
-                parse_rule(key, limit)
+            keys = [rule.key for rule in self.rules]
         except BadDeclaration as error:
             raise ValueError(str(error)) from error
-        return gate
+        for key in self.waivers:
+            if key not in keys:
+                raise ValueError(f"[waivers.\"{key}\"]: [gate] has no such rule{nearest(key, keys)}")
+        return self
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The gate's lines, parsed."""
-        return tuple(parse_rule(key, limit) for key, limit in self.gate.items())
+        """The gate's lines, parsed; raises ``BadDeclaration``."""
+        return tuple(parse_rule(key, limit, self.metrics) for key, limit in self.gate.items())
 
     @property
     def digest(self) -> str:
@@ -203,7 +227,30 @@ def declaration_digest(declaration: Strict) -> str:
 
 
 def model_task(model: ModelDeclaration, dataset: DatasetDeclaration) -> ModelTask:
-    """Return what a model predicts that trains on a dataset: the declared task, else the dataset's own."""
-    if model.architecture.task is not None:
-        return model.architecture.task
-    return "detection" if dataset.task == "keypoints" else dataset.task
+    """Return what a model predicts that trains on a dataset: the declared task, else the dataset's own.
+
+    Raises:
+        BadDeclaration: the labels of such a dataset do not say what the declared task has to learn.
+    """
+    task = model.architecture.task
+    if task is None:
+        return "detection" if dataset.task == "keypoints" else dataset.task
+    if dataset.task not in LEARNT_FROM[task]:
+        raise BadDeclaration(
+            f"[architecture] task = '{task}' is learnt from datasets of task {' or '.join(LEARNT_FROM[task])}, "
+            f"'{dataset.name}' is one of {dataset.task}; leave task out, or train on another dataset"
+        )
+    return task
+
+
+def shared_task(model: ModelDeclaration, datasets: Mapping[str, DatasetDeclaration]) -> ModelTask:
+    """Return what a model predicts that trains on all of these datasets.
+
+    Raises:
+        BadDeclaration: there is no task that all of them are for.
+    """
+    tasks = {name: model_task(model, dataset) for name, dataset in datasets.items()}
+    if len(set(tasks.values())) != 1:
+        words = ", ".join(f"{name} is for {task}" for name, task in tasks.items()) or "no dataset is named"
+        raise BadDeclaration(f"one model does one task, but {words}; name it as [architecture] task, or leave datasets out")
+    return next(iter(tasks.values()))

@@ -136,15 +136,18 @@ def resize(image_HWC: ByteArray, input_px: tuple[int, int]) -> tuple[ByteArray, 
     return np.asarray(resized, np.uint8), Scale(original_px, (height, width))
 
 
-def to_input(image_HWC: ByteArray, input_px: tuple[int, int]) -> InputImage:
+def to_input(image_HWC: ByteArray, input_px: tuple[int, int], out: FloatArray | None = None) -> InputImage:
     """Bring an RGB image of any size to the network's input; normalisation is inside the network.
 
     Args:
         image_HWC: uint8, as :func:`read_image` returns it.
         input_px: (height, width), multiples of 32.
+        out: where the pixels are written, float32 (3, height, width): a place in a batch. A new array where it is None.
 
     Returns:
         float32 pixels 0..255 of shape (3, height, width), and the scale that ``detections.decode`` needs.
     """
     resized, scale = resize(image_HWC, input_px)
-    return InputImage(np.ascontiguousarray(resized.transpose(2, 0, 1), np.float32), scale)
+    pixels_CHW = np.empty((3, *input_px), np.float32) if out is None else out
+    np.copyto(pixels_CHW, resized.transpose(2, 0, 1))
+    return InputImage(pixels_CHW, scale)

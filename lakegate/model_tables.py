@@ -1,6 +1,7 @@
 """The tables of ``model.toml``; :class:`lakegate.declarations.ModelDeclaration` puts them together."""
 
 import re
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -15,6 +16,7 @@ Flip = Literal["horizontal", "vertical", "diagonal"]
 Precision = Literal["fp32", "fp16", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
 INIT = re.compile(r"random|production|run:[0-9a-f]{10}")
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 COMPUTE_CAPABILITY = re.compile(r"[1-9]\d?\.\d")
 
 
@@ -159,3 +161,32 @@ class ServingTable(Strict):
     """``accept_interface_change``: why clients may meet other names, shapes, types or labels than now; empty refuses that."""
 
     accept_interface_change: str = ""
+
+
+class OwnMetricTable(Strict):
+    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called."""
+
+    function: str
+    higher_is_better: bool
+
+    @field_validator("function")
+    @classmethod
+    def _names_a_function(cls, text: str) -> str:
+        if not FUNCTION.fullmatch(text):
+            raise ValueError(f"'{text}': expected \"package.module:function\"")
+        return text
+
+
+class WaiverTable(Strict):
+    """A rule of ``[gate]`` that does not hold back a model, up to and including the day ``expires`` (UTC)."""
+
+    reason: str
+    owner: str
+    expires: date
+
+    @field_validator("reason", "owner")
+    @classmethod
+    def _is_said(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("a waiver needs a reason and an owner; write both")
+        return text

@@ -14,6 +14,7 @@ from lakegate.settings import Settings
 from lakegate_cli.approvals import decide, with_code
 from lakegate_cli.data_commands import LocalOption
 from lakegate_cli.flow_runs import FinishedRun, follow_release, pool_for, run_flow
+from lakegate_cli.matrix_output import EXIT_CODES, Format, print_comparison
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 from lakegate_cli.progress import shown_progress
 
@@ -93,25 +94,24 @@ def compare(
     candidate: str,
     baseline: Annotated[str, typer.Argument(help="A run; production; or none.")] = "production",
     version: VersionsOption = None,
+    how: Annotated[Format, typer.Option("--format", help="text; markdown for a pull request; json as --json.")] = "text",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a run against a baseline; ends with 0 for PASS, 1 otherwise."""
+    """Judge a run against a baseline; ends with 0 for PASS, 1 for FAIL, 3 for NOT ENOUGH DATA."""
     from lakegate.lifecycle import comparison
+    from lakegate.lifecycle.shown_matrix import stored_matrix
 
     settings = Settings.load()
     parameters = {"model": model, "candidate": candidate, "baseline": baseline, "versions": version or []}
-    _run("compare-models/cpu", parameters, local, as_json)
+    how = "json" if as_json else how
+    _run("compare-models/cpu", parameters, local, how != "text")
     client = LakeClient(settings)
     plan = comparison.plan_comparison(client, settings, model, candidate, baseline, version or [])
     stored = comparison.require_comparison(client, plan)
     page = comparison.save_page(client, settings, plan)
-    if as_json:
-        print_json({**stored.model_dump(mode="json"), "page": page.url})
-    else:
-        console().print(stored.markdown, markup=False)
-        console().print(f"page: {page.url}")
-    raise SystemExit(0 if stored.verdict == "pass" else 1)
+    print_comparison(stored, stored_matrix(client, plan.key), page, how)
+    raise SystemExit(EXIT_CODES[stored.verdict])
 
 
 @app.command("release")

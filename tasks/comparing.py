@@ -5,7 +5,8 @@ from prefect import get_run_logger
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import comparison
 from lakegate.lifecycle.comparison import ComparisonPlan
-from tasks.artifacts import artifact_key, show_link, show_text
+from lakegate.lifecycle.shown_matrix import matrix_rows, rule_rows, stored_matrix
+from tasks.artifacts import artifact_key, show_link, show_table, show_text
 from tasks.running import settings_for, step
 
 
@@ -33,4 +34,7 @@ def show_verdict(plan: ComparisonPlan) -> str:
     key = artifact_key("matrix", plan.model)
     show_link(key, page.url, f"Regression matrix of {plan.model}: {stored.verdict}")
     show_text(f"{key}-summary", stored.markdown)
+    matrix = stored_matrix(client, plan.key)
+    show_table(f"{key}-table", matrix_rows(matrix), stored.sentence)
+    show_table(f"{key}-rules", rule_rows(matrix), "The rules of the gate")
     return stored.sentence

@@ -134,7 +134,7 @@ def bench_inference(folder: Path) -> None:
     def through_evaluation() -> None:
         home = Path(tempfile.mkdtemp(dir=folder))
         settings = Settings(home=home, checkout=home, threads=2)
-        load = lambda: OnnxModel(exported.path, 2)  # noqa: E731
+        load = lambda threads: OnnxModel(exported.path, threads)  # noqa: E731
         predict(ModelUnderTest("bench", "run", exported.sha256, declaration, labels, load), images, settings)
 
     ours = timed(through_evaluation)

@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lakegate.canonical import sha256_file
-from lakegate.declarations import ModelDeclaration
-from lakegate.detections import POSTPROCESSING_DIGEST
-from lakegate.engines.onnx_session import INPUT_NAME, OUTPUT_NAMES, STRIDE_PX, OnnxModel
+from lakegate.declarations import ModelDeclaration, ModelTask, OperatingTable
+from lakegate.engines.onnx_session import INPUT_NAME, OUTPUTS_OF_TASK, STRIDE_PX, OnnxModel
 from lakegate.engines.parity import ParityGrid, ParityRow
 from lakegate.errors import BadInput, BrokenModelFile, ParityFailed
 from lakegate.imaging import PREPROCESSING_DIGEST, FloatArray, read_image, to_input
+from lakegate.task_types.registry import task_type
 
 if TYPE_CHECKING:
     from torch import nn
 
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 2048
-RESERVED_KEYS = frozenset({"labels", "input_px", "preprocessing_digest", "postprocessing_digest", "architecture", "opset"})
+RESERVED_KEYS = frozenset(
+    {"task", "labels", "input_px", "preprocessing_digest", "postprocessing_digest", "architecture", "opset"}
+)
 
 Size = tuple[int, int]
 
@@ -47,16 +50,18 @@ def export_onnx(
     provenance: Mapping[str, str],
     images: Iterable[Path],
     threads: int = 1,
+    task: ModelTask = "detection",
 ) -> OnnxExport:
     """Export the weights of ``model_pt`` and compare the file with torch on real images; ``out`` appears only if they agree.
 
     Args:
         model_pt: a state_dict as the training wrote it.
-        declaration: names the architecture, input size, batches and ``parity_atol`` (boxes in px and scores).
+        declaration: names the architecture, input size, batches and ``parity_atol`` (boxes in px, scores and probabilities).
         labels: in class order.
         out: the ONNX file to write; batch, height and width are free (sides: multiples of 32 from 64).
         provenance: words for the file's metadata: dataset commits, code commit, run id, …
         images: image files for the comparison; as many as the largest batch are used, fewer are repeated.
+        task: what the network predicts; names the outputs.
 
     Raises:
         ParityFailed: a difference is above ``parity_atol``, or an axis is frozen.
@@ -71,13 +76,13 @@ def export_onnx(
     pictures = [read_image(path) for path in islice(images, declaration.export.batch[2])]
     if not pictures:
         raise BadInput("expected at least one real image to compare the exported model on, came none; give some of the dataset")
-    network = load_network(model_pt, declaration, labels)
+    network = load_network(model_pt, declaration, labels, task)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     aside = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        opset = _write(network, declaration, labels, provenance, aside)
+        opset = _write(network, declaration, labels, provenance, aside, task)
         exported = OnnxModel(aside, threads)
         parity = compare(network, exported, declaration, pictures)
         if not parity.passed:
@@ -92,13 +97,15 @@ def export_onnx(
     return OnnxExport(out, sha256_file(out), out.stat().st_size, opset, parity)
 
 
-def load_network(model_pt: Path, declaration: ModelDeclaration, labels: Sequence[str]) -> "nn.Module":
+def load_network(
+    model_pt: Path, declaration: ModelDeclaration, labels: Sequence[str], task: ModelTask = "detection"
+) -> "nn.Module":
     """Build the declared network and load ``model_pt`` into it, in eval mode."""
     from lakegate.training.architectures import build
     from lakegate.training.checkpoints import load_tensors
 
     architecture = declaration.architecture
-    network = build(architecture.name, len(labels), architecture.input_px)
+    network = build(architecture.name, len(labels), architecture.input_px, task)
     try:
         network.load_state_dict(load_tensors(model_pt))
     except RuntimeError as error:
@@ -136,30 +143,37 @@ def compare(
         expected = [_run_torch(network, inputs[index : index + 1]) for index in range(len(inputs))]
         for batch in batches:
             slots = [index % len(inputs) for index in range(batch)]
-            boxes, scores = exported.infer(inputs[slots])
-            off_boxes = [_difference(boxes[slot], expected[index][0]) for slot, index in enumerate(slots)]
-            off_scores = [_difference(scores[slot], expected[index][1]) for slot, index in enumerate(slots)]
-            worst = max(range(batch), key=lambda slot: max(off_boxes[slot], off_scores[slot]))
-            passed = max(off_boxes) <= atol and max(off_scores) <= atol
-            row = ParityRow(
-                batch=batch,
-                height_px=size[0],
-                width_px=size[1],
-                max_abs_boxes_px=max(off_boxes),
-                max_abs_scores=max(off_scores),
-                worst_slot=worst,
-                passed=passed,
-            )
+            came = exported.infer(inputs[slots])
+            off = {
+                name: np.array([_difference(array[slot], expected[index][number]) for slot, index in enumerate(slots)])
+                for number, (name, array) in enumerate(zip(exported.output_names, came, strict=True))
+            }
+            row = _row(batch, size, off, atol)
             rows.append(row)
     return ParityGrid(atol=atol, n_images=len(pictures), rows=tuple(rows))
 
 
-def _run_torch(network: "nn.Module", images_NCHW: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _row(batch: int, size: Size, off: Mapping[str, npt.NDArray[np.float64]], atol: float) -> ParityRow:
+    """Sum up the differences of each slot, (batch,) per output; boxes are an output of detectors only."""
+    by_slot = np.max(list(off.values()), axis=0)
+    return ParityRow(
+        batch=batch,
+        height_px=size[0],
+        width_px=size[1],
+        max_abs_boxes_px=float(off["boxes"].max()) if "boxes" in off else None,
+        max_abs_scores=max(float(array.max()) for name, array in off.items() if name != "boxes"),
+        worst_slot=int(by_slot.argmax()),
+        passed=bool(by_slot.max() <= atol),
+    )
+
+
+def _run_torch(network: "nn.Module", images_NCHW: FloatArray) -> list[FloatArray]:
+    """Return the outputs for one image, as the ONNX file names them."""
     import torch
 
     with torch.inference_mode():
-        boxes, scores = network(torch.from_numpy(images_NCHW))
-    return boxes[0].numpy(), scores[0].numpy()
+        found = network(torch.from_numpy(images_NCHW))
+    return [output[0].numpy() for output in (found if isinstance(found, tuple) else (found,))]
 
 
 def _difference(came: FloatArray, expected: FloatArray) -> float:
@@ -171,7 +185,12 @@ def _difference(came: FloatArray, expected: FloatArray) -> float:
 
 
 def _write(
-    network: "nn.Module", declaration: ModelDeclaration, labels: Sequence[str], provenance: Mapping[str, str], path: Path
+    network: "nn.Module",
+    declaration: ModelDeclaration,
+    labels: Sequence[str],
+    provenance: Mapping[str, str],
+    path: Path,
+    task: ModelTask,
 ) -> int:
     """Write the ONNX file with weights and metadata inside; return the opset that torch chose."""
     import onnx
@@ -192,7 +211,7 @@ def _write(
         dynamo=True,
         dynamic_shapes=({0: batch, 2: height, 3: width},),
         input_names=[INPUT_NAME],
-        output_names=list(OUTPUT_NAMES),
+        output_names=list(OUTPUTS_OF_TASK[task]),
         verbose=False,
     )
     if program is None:
@@ -201,7 +220,7 @@ def _write(
     model = onnx.load(str(path))
     opset = next(int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx"))
     _strip_build_paths(model)
-    _stamp(model, declaration, labels, provenance, opset)
+    _stamp(model, declaration, labels, provenance, opset, task)
     _check_axes(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
@@ -218,15 +237,21 @@ def _strip_build_paths(model: Any) -> None:
 
 
 def _stamp(
-    model: Any, declaration: ModelDeclaration, labels: Sequence[str], provenance: Mapping[str, str], opset: int
+    model: Any,
+    declaration: ModelDeclaration,
+    labels: Sequence[str],
+    provenance: Mapping[str, str],
+    opset: int,
+    task: ModelTask,
 ) -> None:
     """Write labels, sizes, digests and provenance into the file; do it again after every transformation of the file."""
     content = {
         **{key: str(value) for key, value in provenance.items()},
+        "task": task,
         "labels": json.dumps(list(labels)),
         "input_px": json.dumps(list(declaration.architecture.input_px)),
         "preprocessing_digest": PREPROCESSING_DIGEST,
-        "postprocessing_digest": POSTPROCESSING_DIGEST,
+        "postprocessing_digest": task_type(task).processing_digest(OperatingTable()),
         "architecture": declaration.architecture.name,
         "opset": str(opset),
     }

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ class OnnxModel:
     """An exported model, loaded. ``n_sessions`` and ``n_inferences`` (images) count what it did.
 
     The file must hold its weights and Lakegate's metadata (labels, input size, pre-processing digest). It is read once:
-    ``sha256`` is the digest of the bytes that run.
+    ``sha256`` is the digest of the bytes that run. Several threads may infer at once.
     """
 
     def __init__(self, path: Path, threads: int = 1, device: Device = "cpu") -> None:
@@ -47,6 +48,12 @@ class OnnxModel:
         self.input_px: tuple[int, int] = (int(height), int(width))
         self.n_sessions = 1
         self.n_inferences = 0
+        self._counting = Lock()
+
+    def require_detector(self, what: str) -> None:
+        """Raise ``BadInput`` where this is no detector; ``what`` names in the plural what only detectors can do."""
+        if self.task != "detection":
+            raise BadInput(f"{what} are for detection models in this version of Lakegate; this model does {self.task}")
 
     def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, ...]:
         """Run the network on a batch.
@@ -74,7 +81,8 @@ class OnnxModel:
             outputs = self._session.run(list(self.output_names), {INPUT_NAME: images_NCHW})
         except _runtime_errors() as error:
             raise BadInput(f"{self.path}: ONNX Runtime refused a batch of shape {shape}: {error}") from error
-        self.n_inferences += shape[0]
+        with self._counting:
+            self.n_inferences += shape[0]
         return tuple(np.asarray(output, np.float32) for output in outputs)
 
     def _property(self, name: str) -> Any:

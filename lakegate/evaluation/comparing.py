@@ -7,16 +7,19 @@ import numpy as np
 
 from lakegate.catalog import split_reference
 from lakegate.errors import BadInput
+from lakegate.evaluation.bootstrap import ResampledCell
+from lakegate.evaluation.cell_statistics import JoinedStatistics, flip_statistics, own_statistics
 from lakegate.evaluation.judged import FLIP_KINDS, Flip, JudgedSample
 from lakegate.evaluation.latency import measure_latency
 from lakegate.evaluation.matrix import Cell, CellKind, Changes, Coverage, InferenceCount, Matrix, Measured, ModelFacts
+from lakegate.evaluation.own_metrics import OwnFunction, load_functions
 from lakegate.evaluation.partition import Partition, partition
 from lakegate.evaluation.predictions import LazyModel, ModelUnderTest, PredictionSet, predict, prediction_key, runtime_name
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD
 from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.samples import Sample
 from lakegate.settings import Settings
-from lakegate.task_types.protocol import ALL_LABELS, LabelView, TaskType, point_values
+from lakegate.task_types.protocol import ALL_LABELS, IntArray, LabelView, SampleStatistics, TaskType, point_values
 from lakegate.task_types.registry import task_type
 
 N_LATENCY_IMAGES = 40
@@ -32,7 +35,7 @@ class _Judge:
         """Judge in the order of ``labels``, whatever the model's own order is."""
         self.model = model
         self.view = LabelView.of(model.labels, labels)
-        self._lazy = LazyModel(model)
+        self._lazy = LazyModel(model, settings.threads)
         self._settings = settings
         self._progress = progress
         self._n_inferred = 0
@@ -104,19 +107,22 @@ def compare(
     columns += [_Column(name, "dataset", item.version.version.dataset, item.samples) for name, item in side.items()]
     samples = {item.key: item for judged_set in (main, *side.values()) for item in judged_set.samples}
     flips = _all_flips(task_type(candidate.task), samples, columns, candidate.labels)
-    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images)
+    own = load_functions(candidate.declaration.metrics)
+    cells, resampled = zip(*(_cell(column, flips, judges, own) for column in columns), strict=True)
+    latency = measure_latency(candidate, baseline, [item.image for item in main.samples], n_latency_images, settings.threads)
     return Matrix(
         task=candidate.task,
         candidate=_facts(candidate),
         baseline=None if baseline is None else _facts(baseline),
         labels=candidate.labels,
         runtime=runtime_name(),
-        cells=tuple(_cell(column, flips, judges) for column in columns),
+        cells=cells,
         coverage=(main.coverage, *(item.coverage for item in side.values())),
         changes=_count_changes(changes, baseline_version),
         flips=tuple(flips),
         samples=samples,
         measured=Measured(judges[0].count, judges[1].count if baseline is not None else None, latency),
+        resampled={cell.name: drawn for cell, drawn in reversed(list(zip(cells, resampled, strict=True)))},
     )
 
 
@@ -196,30 +202,57 @@ def _all_flips(
     return [flip for key, item in samples.items() for flip in task.find_flips(item, labels, tuple(cells_of[key]))]
 
 
-def _cell(column: _Column, flips: Sequence[Flip], judges: Sequence[_Judge]) -> Cell:
+def _cell(
+    column: _Column, flips: Sequence[Flip], judges: Sequence[_Judge], own: Mapping[str, OwnFunction]
+) -> tuple[Cell, ResampledCell]:
     labels = judges[0].model.labels
     task = task_type(judges[0].model.task)
-    n_units = sum((task.count_units(item.truth, len(labels)) for item in column.samples), np.zeros(len(labels), np.int64))
+    units = [task.count_units(item.truth, len(labels)) for item in column.samples]
+    units_SK = np.array(units, np.int64).reshape(len(units), len(labels))
     keys = {item.key for item in column.samples}
     inside = [flip for flip in flips if flip.sample_key in keys]
-    rows = [[item.candidate for item in column.samples], [item.baseline for item in column.samples]]
-    values = [
-        point_values(task.statistics(row, labels, judge.view, judge.model.declaration.operating), len(row))
-        for row, judge in zip(rows, judges, strict=False)
-    ]
-    return Cell(
+    statistics = _statistics(column, inside, units_SK, judges, own)
+    drawn = ResampledCell.of(column.samples, statistics[0], statistics[1] if len(statistics) > 1 else None)
+    values = [point_values(item, len(column.samples)) for item in statistics]
+    cell = Cell(
         name=column.name,
         kind=column.kind,
         dataset=column.dataset,
         n_samples=len(column.samples),
-        n_objects=_with_total(dict(zip(labels, n_units.tolist(), strict=True))),
+        n_objects=_with_total(dict(zip(labels, units_SK.sum(axis=0).tolist(), strict=True))),
         candidate=values[0],
         baseline=values[1] if len(values) > 1 else None,
         n_flips={
             kind: _with_total({label: sum(flip.kind == kind and flip.label == label for flip in inside) for label in labels})
             for kind in FLIP_KINDS
         },
+        intervals=drawn.intervals(),
     )
+    return cell, drawn
+
+
+def _statistics(
+    column: _Column,
+    flips: Sequence[Flip],
+    units_SK: IntArray,
+    judges: Sequence[_Judge],
+    own: Mapping[str, OwnFunction],
+) -> list[SampleStatistics]:
+    """Gather the metrics of the task type and the team's own of each model; flips belong to the candidate."""
+    labels = judges[0].model.labels
+    found: list[SampleStatistics] = []
+    for judge in judges:
+        is_baseline = judge is not judges[0]
+        row = [item.baseline if is_baseline else item.candidate for item in column.samples]
+        operating = judge.model.declaration.operating
+        parts = [
+            task_type(judge.model.task).statistics(row, labels, judge.view, operating),
+            own_statistics(own, column.samples, labels, is_baseline),
+        ]
+        if len(judges) > 1 and not is_baseline:
+            parts.append(flip_statistics(column.samples, flips, units_SK, labels))
+        found.append(JoinedStatistics(parts))
+    return found
 
 
 def _with_total(counts: dict[str, int]) -> dict[str, int]:

@@ -7,13 +7,24 @@ from typing import Any
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.detections import SCORE_FLOOR
+from lakegate.evaluation.bootstrap import CONFIDENCE, N_OWN_REPLICATES, N_REPLICATES, SEED
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
-from lakegate.gate_rules import METRICS, RuleResult
+from lakegate.gate_rules import RuleResult, metric_facts
 
 FLIP_EVIDENCE = ("kind", "dataset", "sample_id", "label", "cells")
-CONSTANTS = {"match_iou": MATCH_IOU, "score_floor": SCORE_FLOOR, "min_samples": MIN_SAMPLES, "min_objects": MIN_OBJECTS}
+CONSTANTS = {
+    "match_iou": MATCH_IOU,
+    "score_floor": SCORE_FLOOR,
+    "min_samples": MIN_SAMPLES,
+    "min_objects": MIN_OBJECTS,
+    "confidence": CONFIDENCE,
+    "replicates": N_REPLICATES,
+    "replicates_of_own_metrics": N_OWN_REPLICATES,
+    "seed": SEED,
+}
+TIMELESS = ("key", "outcome", "limit", "waiver")  # of a rule on a measured cost, whose numbers differ each time
 
 
 def matrix_json(matrix: Matrix, verdict: Verdict) -> bytes:
@@ -56,9 +67,7 @@ def stored_digest(data: bytes) -> str:
 
 
 def _without_timings(rule: dict[str, Any]) -> dict[str, Any]:
-    if METRICS[rule["key"].split(".")[0]].per_cell:
-        return rule
-    return {name: rule[name] for name in ("key", "outcome", "limit")}
+    return rule if metric_facts(rule["key"].split(".")[0]).per_cell else {name: rule[name] for name in TIMELESS}
 
 
 def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
@@ -79,13 +88,11 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "changes": None if matrix.changes is None else asdict(matrix.changes),
         "flips": [[getattr(flip, name) for name in FLIP_EVIDENCE] for flip in matrix.flips],
         "verdict": {"outcome": verdict.outcome.value},
-        "rules": [_rule(item, with_numbers=METRICS[item.key.split(".")[0]].per_cell) for item in verdict.results],
+        "rules": [_rule(item, with_numbers=metric_facts(item.key.split(".")[0]).per_cell) for item in verdict.results],
         "skipped": [asdict(item) for item in verdict.skipped],
     }
 
 
 def _rule(result: RuleResult, with_numbers: bool) -> Mapping[str, Any]:
-    content: dict[str, Any] = {"key": result.key, "outcome": result.outcome.value, "limit": result.limit}
-    if with_numbers:
-        content |= {"value": result.value, "sentence": result.sentence}
-    return content
+    content: dict[str, Any] = {**asdict(result), "outcome": result.outcome.value}
+    return content if with_numbers else {name: content[name] for name in TIMELESS}

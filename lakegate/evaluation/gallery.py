@@ -1,72 +1,99 @@
-"""The flip gallery: for each image with flips the truth, the baseline and the candidate side by side, as shapes to draw."""
+"""The flip gallery: for each image with flips truth, baseline and candidate side by side, as data that a page draws."""
 
+import base64
+import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from lakegate.errors import BadImage
-from lakegate.evaluation.judged import Flip, JudgedSample, Panel
+from lakegate.evaluation.judged import Flip, Panel
 from lakegate.evaluation.matrix import Matrix
-from lakegate.html import placeholder, thumbnail
+from lakegate.html import BOX_LINES
+from lakegate.lake.local_version import LocalImage
 from lakegate.samples import Box
 from lakegate.task_types.protocol import TaskType
 from lakegate.task_types.registry import task_type
+from lakegate.thumbnails import Thumbnails
 
-MAX_IMAGES = 60
-THUMBNAIL_PX = 480
+MAX_IMAGES = 5_000
+IMAGES_PER_CHUNK = 40  # the page parses a chunk when its first picture is wanted
+SIDES_PX = ((60, 640), (300, 480), (1_000, 320), (MAX_IMAGES, 160))  # up to so many pictures have that longer side
 KIND_TITLES = {"negative": "negative flip", "positive": "positive flip", "new_false": "new false object"}
+SIZE_WORDS = ("small", "medium", "large")
+SIZE_LIMITS_PX2 = (32**2, 96**2)  # as COCO has them
 _ORDER = ("negative", "new_false", "positive")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A numbered flip on a picture."""
-
-    number: int
-    kind: str
-    box_xyxy_px: Box
+_KINDS = tuple(BOX_LINES)
+_Row = list[Any]
 
 
 @dataclass(frozen=True)
 class FlipNote:
-    """One flip in words."""
+    """One flip in words, for a reader without JavaScript."""
 
-    number: int
+    key: str
     kind: str
-    title: str
     label: str
     words: str
 
 
 @dataclass(frozen=True)
-class FlipImage:
-    """One image of the gallery."""
-
-    key: str
-    picture: str  # data URI
-    size_px: tuple[int, int]  # width, height
-    cells: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]  # kind and label of its flips, for the filters
-    panels: tuple[Panel, ...]
-    marks: tuple[Mark, ...]
-    notes: tuple[FlipNote, ...]
-
-
-@dataclass(frozen=True)
 class Gallery:
-    """The images that are shown, those with the most negative flips first, and how many are not."""
+    """What the template embeds: those images with the most negative flips first, then those that only a rule names.
 
-    images: tuple[FlipImage, ...]
+    ``table``: names, and for each image ``[key, width, height, columns, flips, rules]``; a flip is ``[kind, label, size,
+    version, author, x1, y1, x2, y2, words]``. ``chunks``: for each image ``[JPEG as base64 or "", panels]``; a panel is
+    ``[title, caption, boxes]``, a box ``[kind, text, x, y, width, height, path or ""]``, all in px of the image.
+    ``number_of``: the number of an image in the gallery, from 1.
+    """
+
+    table: dict[str, Any]
+    chunks: list[list[_Row]]
+    notes: tuple[FlipNote, ...]
+    number_of: dict[str, int]
+    n_flips: int
     n_not_shown: int
     n_flips_not_shown: int
+    side_px: int
 
 
-def make_gallery(matrix: Matrix, max_images: int = MAX_IMAGES) -> Gallery:
-    """Choose and prepare the images with flips; negative flips come first, then new false objects, then positive flips."""
-    ranked, task = worst_first(matrix.flips), task_type(matrix.task)
+def make_gallery(
+    matrix: Matrix,
+    max_images: int = MAX_IMAGES,
+    named: Mapping[str, Sequence[str]] | None = None,
+    thumbnails: Thumbnails | None = None,
+    n_notes: int = 20,
+) -> Gallery:
+    """Choose and prepare the images with flips; negative flips come first, then new false objects, then positive flips.
+
+    Args:
+        named: the keys of rules by ``dataset/sample``: their counter-examples are shown, too, with or without flips.
+        thumbnails: keeps the small pictures for the next page; they are made again where it is None.
+        n_notes: so many flips are told in words as well.
+    """
+    named = named or {}
+    ranked = worst_first(matrix.flips)
+    with_flips = {key for key, _ in ranked}
+    others: list[tuple[str, list[Flip]]] = [(key, []) for key in named if key not in with_flips and key in matrix.samples]
     shown, hidden = ranked[:max_images], ranked[max_images:]
-    images = tuple(_image(task, matrix.samples[key], flips, matrix.labels) for key, flips in shown)
-    return Gallery(images, len(hidden), sum(len(flips) for _, flips in hidden))
+    shown += others[: max_images - len(shown)]
+    images = _Images(matrix)
+    rows = [images.row(key, flips, named.get(key, ())) for key, flips in shown]
+    side_px = next((side for limit, side in SIDES_PX if len(shown) <= limit), SIDES_PX[-1][1])
+    pictures = _pictures([matrix.samples[key].image for key, _ in shown], side_px, thumbnails or Thumbnails())
+    drawn = [[picture, images.panels(key)] for picture, (key, _) in zip(pictures, shown, strict=True)]
+    return Gallery(
+        table={**images.names(), "images": rows},
+        chunks=[drawn[first : first + IMAGES_PER_CHUNK] for first in range(0, len(drawn), IMAGES_PER_CHUNK)],
+        notes=tuple(images.note(flip) for flip in [flip for _, flips in shown for flip in flips][:n_notes]),
+        number_of={key: number for number, (key, _) in enumerate(shown, start=1)},
+        n_flips=sum(len(flips) for _, flips in shown),
+        n_not_shown=len(hidden),
+        n_flips_not_shown=sum(len(flips) for _, flips in hidden),
+        side_px=side_px,
+    )
 
 
 def worst_first(flips: Sequence[Flip]) -> list[tuple[str, list[Flip]]]:
@@ -78,30 +105,105 @@ def worst_first(flips: Sequence[Flip]) -> list[tuple[str, list[Flip]]]:
     return [(key, flips_of[key]) for key in ranked]
 
 
+def size_of(box_xyxy_px: Box) -> str:
+    """Return small, medium or large, by the area of the box as in COCO.
+
+    >>> size_of((0, 0, 32, 32))
+    'medium'
+    """
+    x1, y1, x2, y2 = box_xyxy_px
+    area_px2 = max(0.0, x2 - x1) * max(0.0, y2 - y1)
+    return SIZE_WORDS[sum(area_px2 >= limit for limit in SIZE_LIMITS_PX2)]
+
+
 def _count(flips: Sequence[Flip], kind: str) -> int:
     return sum(flip.kind == kind for flip in flips)
 
 
-def _image(task: TaskType, judged: JudgedSample, flips: Sequence[Flip], labels: tuple[str, ...]) -> FlipImage:
-    return FlipImage(
-        key=judged.key,
-        picture=_picture(judged),
-        size_px=(judged.sample.width_px, judged.sample.height_px),
-        cells=flips[0].cells,
-        pairs=tuple(sorted({(flip.kind, flip.label) for flip in flips})),
-        panels=tuple(task.panels(judged, labels)),
-        marks=tuple(Mark(number, flip.kind, flip.box_xyxy_px) for number, flip in enumerate(flips, start=1)),
-        notes=tuple(_note(task, number, flip, judged, labels) for number, flip in enumerate(flips, start=1)),
-    )
+class _Images:
+    """Turns samples and flips into rows; names that come often are numbers into lists."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix, self._task = matrix, task_type(matrix.task)
+        self._lists: dict[str, dict[str, int]] = {name: {} for name in ("cells", "labels", "versions", "authors", "rules")}
+        for cell in matrix.cells:
+            self._number("cells", cell.name)
+        for label in matrix.labels:
+            self._number("labels", label)
+
+    def names(self) -> dict[str, Any]:
+        """Return the lists that the numbers in :meth:`row` point into."""
+        return {"kinds": _ORDER, "boxKinds": _KINDS, "sizes": SIZE_WORDS, "lines": [BOX_LINES[kind] for kind in _KINDS]} | {
+            name: list(numbers) for name, numbers in self._lists.items()
+        }
+
+    def row(self, key: str, flips: Sequence[Flip], rules: Sequence[str]) -> _Row:
+        """Return what the page filters by and says about one image."""
+        sample = self._matrix.samples[key].sample
+        cells = flips[0].cells if flips else self._cells_of(key)
+        return [
+            key,
+            sample.width_px,
+            sample.height_px,
+            [self._number("cells", name) for name in cells],
+            [self._flip(flip) for flip in flips],
+            [self._number("rules", rule) for rule in rules],
+        ]
+
+    def panels(self, key: str) -> list[_Row]:
+        """Return truth, baseline and candidate of one image."""
+        panels = self._task.panels(self._matrix.samples[key], self._matrix.labels)
+        return [[panel.title, panel.caption, _boxes(panel)] for panel in panels]
+
+    def note(self, flip: Flip) -> FlipNote:
+        """Return one flip in words."""
+        return FlipNote(flip.sample_key, flip.kind, flip.label, _words(self._task, flip, self._matrix))
+
+    def _flip(self, flip: Flip) -> _Row:
+        named = [self._number(name, value) for name, value in (("versions", flip.version), ("authors", flip.author))]
+        size = SIZE_WORDS.index(size_of(flip.box_xyxy_px)) if self._task.unit != "image" else -1
+        box = [round(side, 1) for side in flip.box_xyxy_px]
+        words = _words(self._task, flip, self._matrix)
+        return [_ORDER.index(flip.kind), self._number("labels", flip.label), size, *named, *box, words]
+
+    def _cells_of(self, key: str) -> Iterable[str]:
+        """An image without a flip says only which dataset's column it is in."""
+        dataset = self._matrix.samples[key].dataset
+        return [cell.name for cell in self._matrix.cells if cell.dataset == dataset and cell.kind in ("all", "dataset")][:1]
+
+    def _number(self, name: str, value: str) -> int:
+        """Return the number of a name; -1 for none."""
+        return self._lists[name].setdefault(value, len(self._lists[name])) if value else -1
 
 
-def _picture(judged: JudgedSample) -> str:
-    try:
-        return thumbnail(judged.image.path, max_side_px=THUMBNAIL_PX)
-    except (BadImage, OSError):
-        return placeholder("the image cannot be shown")
+def _words(task: TaskType, flip: Flip, matrix: Matrix) -> str:
+    return task.flip_words(flip, matrix.samples[flip.sample_key], matrix.labels)
 
 
-def _note(task: TaskType, number: int, flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> FlipNote:
-    words = task.flip_words(flip, judged, labels)
-    return FlipNote(number, flip.kind, KIND_TITLES[flip.kind], flip.label, words)
+def _boxes(panel: Panel) -> list[_Row]:
+    boxes = []
+    for box in panel.boxes:
+        x1, y1, x2, y2 = box.xyxy_px
+        sides = [round(side, 1) for side in (x1, y1, x2 - x1, y2 - y1)]
+        boxes.append([_KINDS.index(box.kind), box.label, *sides, "".join(_path(outline) for outline in box.outlines_px)])
+    return boxes
+
+
+def _path(outline_px: Sequence[float]) -> str:
+    """Return a closed SVG path of x1, y1, x2, y2, …"""
+    points = [f"{x:.1f} {y:.1f}".replace(".0", "") for x, y in zip(outline_px[::2], outline_px[1::2], strict=True)]
+    return f"M{'L'.join(points)}Z" if points else ""
+
+
+def _pictures(images: Sequence[LocalImage], side_px: int, thumbnails: Thumbnails) -> list[str]:
+    """Return JPEGs as base64; "" for a file that cannot be shown."""
+
+    def picture(image: LocalImage) -> str:
+        try:
+            return base64.b64encode(thumbnails.get(image.path, side_px, image.sha256).jpeg).decode()
+        except (BadImage, OSError):
+            return ""
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(picture, images))
+

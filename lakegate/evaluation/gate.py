@@ -1,15 +1,39 @@
-"""The gate: each rule of ``model.toml`` judged on the matrix, with one sentence that a person can read aloud."""
+"""The gate: each rule of ``model.toml`` judged on the matrix, with one sentence that a person can read aloud.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A rule on a difference, or on negative flips, is judged by the paired bootstrap: it passes where we are 95 % sure that it holds,
+and fails where we are 95 % sure that it does not. Failing needs one broken rule, so Holm's correction over the rules keeps the
+chance that equal models fail below that of one rule. Passing needs all rules to hold at once, which needs no correction
+(Berger 1982, intersection-union test). A rule on a level compares the measured value with its limit and shows the interval.
+"""
 
-from lakegate.evaluation.matrix import SHORT_WORDS, Cell, Matrix
-from lakegate.gate_rules import METRICS, Outcome, Rule, RuleResult
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lakegate.evaluation.bootstrap import ALPHA, Finding
+from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
+from lakegate.evaluation.gate_words import (
+    TOLERANCE,
+    UNITS,
+    change_remedy,
+    change_sentence,
+    counted,
+    flip_sentence,
+    level_remedy,
+    level_sentence,
+    metric_words,
+    numbers,
+    on,
+)
+from lakegate.evaluation.matrix import Cell, Matrix
+from lakegate.evaluation.performance import NOT_MEASURED, cost
+from lakegate.evaluation.resampling import holm
+from lakegate.evaluation.waivers import is_held, waive
+from lakegate.gate_rules import CHANGE_KINDS, METRICS, Outcome, Rule, RuleResult, metric_facts
+from lakegate.model_tables import WaiverTable
 
 MIN_SAMPLES = 5
 MIN_OBJECTS = 5
-TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met
-MAX_DECIMALS = 7
+WITHOUT_OBJECTS = ("false_per_image", "empty_alarm_rate")  # what can be measured where nothing is labelled
 
 
 @dataclass(frozen=True)
@@ -30,11 +54,16 @@ class Verdict:
     skipped: tuple[SkippedRule, ...] = ()
 
 
-def judge(rules: Sequence[Rule], matrix: Matrix) -> Verdict:
+def judge(
+    rules: Sequence[Rule],
+    matrix: Matrix,
+    waivers: Mapping[str, WaiverTable] | None = None,
+    waivers_in_force: tuple[str, ...] = (),
+) -> Verdict:
     """Judge every rule: ``FAIL`` where one is broken, else ``NOT_ENOUGH_DATA`` where one cannot be said, else ``PASS``.
 
     Where the matrix has no baseline (a first release), rules that need one are listed as skipped. A gate of which no rule
-    applies says ``NOT_ENOUGH_DATA``: nothing was checked.
+    applies says ``NOT_ENOUGH_DATA``: nothing was checked. A waived rule keeps its outcome and holds nothing back.
     """
     applies = [rule for rule in rules if matrix.baseline is not None or not (rule.needs_baseline or rule.needs_old_data)]
     skipped = [
@@ -42,151 +71,159 @@ def judge(rules: Sequence[Rule], matrix: Matrix) -> Verdict:
         for rule in rules
         if rule not in applies
     ]
-    results = tuple(judge_rule(rule, matrix) for rule in applies)
-    outcomes = {result.outcome for result in results}
-    outcome = Outcome.NOT_ENOUGH_DATA
+    findings = {rule: finding for rule in applies if (finding := _find(rule, matrix)) is not None}
+    broken = dict(zip(findings, holm([finding.test.p_beyond for finding in findings.values()], ALPHA), strict=True))
+    judged = [_judge_rule(rule, matrix, findings.get(rule), broken.get(rule, False)) for rule in applies]
+    stated = [_with_power(result, findings.get(rule), len(findings)) for rule, result in zip(applies, judged, strict=True)]
+    results = tuple(waive(result, waivers or {}, waivers_in_force) for result in stated)
+    outcomes = {result.outcome for result in results if not is_held(result)}
+    outcome = Outcome.PASS
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
-    elif outcomes == {Outcome.PASS}:
-        outcome = Outcome.PASS
+    elif outcomes or not results:
+        outcome = Outcome.NOT_ENOUGH_DATA
     return Verdict(outcome, _sum_up(outcome, results, skipped, matrix), results, tuple(skipped))
 
 
-def judge_rule(rule: Rule, matrix: Matrix) -> RuleResult:
-    """Judge one rule; the sentence says what was measured and what is allowed."""
-    if not METRICS[rule.metric].per_cell:
-        return _judge_latency(rule, matrix)
+def _find(rule: Rule, matrix: Matrix) -> Finding | None:
+    """Test a rule whose answer depends on which samples were drawn; None where there is nothing to draw from."""
+    if rule.kind not in CHANGE_KINDS and rule.metric != NEGATIVE_FLIPS:
+        return None
+    if rule.metric in METRICS and not rule.metric.endswith("_per_image") and rule.limit >= 1:
+        return None  # a share cannot change by more
+    cell = matrix.cell(rule.cell)
+    drawn = None if cell is None else matrix.resampled.get(cell.name)
+    if cell is None or drawn is None or _what_is_missing(rule, cell, matrix.task)[0] or not drawn.can_say(rule.metric):
+        return None
+    values = (cell.value(rule.metric, rule.label), cell.value(rule.metric, rule.label, "baseline"))
+    if values[0] is None or (rule.kind in CHANGE_KINDS and values[1] is None):
+        return None
+    return drawn.find(rule.metric, rule.label, rule.kind, rule.limit)
+
+
+def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: bool) -> RuleResult:
+    """Judge one rule; ``is_broken``: the finding is beyond the limit, also among all rules at once."""
+    if not metric_facts(rule.metric).per_cell:
+        return _judge_cost(rule, matrix)
     cell = matrix.cell(rule.cell)
     if cell is None:
-        return _unknown(rule, f"The judged data has no column {rule.cell}, so {_metric_words(rule)} cannot be judged there.")
-    lack = _what_is_missing(rule, cell)
+        return _unknown(rule, f"The judged data has no column {rule.cell}, so {metric_words(rule)} cannot be judged there.")
+    lack, remedy = _what_is_missing(rule, cell, matrix.task)
     if lack:
-        return _unknown(rule, lack)
+        return _unknown(rule, lack, remedy)
     candidate, baseline = cell.value(rule.metric, rule.label), cell.value(rule.metric, rule.label, "baseline")
-    if candidate is None or (baseline is None and rule.kind in ("max_drop", "max_rise")):
+    if candidate is None or (baseline is None and rule.kind in CHANGE_KINDS):
         who = "candidate" if candidate is None else "baseline"
-        return _unknown(rule, f"{_on(cell)} the {who} predicts nothing that {_metric_words(rule)} could be measured on.")
-    if rule.kind in ("max_drop", "max_rise") and baseline is not None:
-        return _judge_change(rule, cell, candidate, baseline)
-    return _judge_level(rule, cell, candidate)
+        return _unknown(rule, f"{on(cell)} the {who} predicts nothing that {metric_words(rule)} could be measured on.")
+    if rule.kind in CHANGE_KINDS and baseline is not None:
+        worse = baseline - candidate if rule.kind == "max_drop" else candidate - baseline
+        outcome = _outcome(worse, rule.limit, finding, is_broken)
+        sentence = change_sentence(rule, cell, candidate, baseline, finding, outcome)
+        result = RuleResult(rule.key, outcome, sentence, worse, rule.limit)
+    elif rule.metric == NEGATIVE_FLIPS:
+        worse = candidate
+        outcome = _outcome(worse, rule.limit, finding, is_broken)
+        sentence = flip_sentence(rule, cell, matrix.task, finding, outcome)
+        result = RuleResult(rule.key, outcome, sentence, candidate, rule.limit)
+    else:
+        return _with_examples(_judge_level(rule, cell, candidate), rule, cell, matrix)
+    if finding is not None:
+        remedy = change_remedy(rule, cell, worse, finding, outcome)
+        result = replace(result, interval=finding.interval, remedy=remedy)
+    return _with_examples(result, rule, cell, matrix)
 
 
-def _what_is_missing(rule: Rule, cell: Cell) -> str:
-    """Say what the cell lacks for a verdict; an empty text where it has enough."""
-    if cell.n_samples < MIN_SAMPLES:
-        return (
-            f"{_on(cell)} there {_are(cell.n_samples, 'test sample')}; a verdict needs at least {MIN_SAMPLES}: "
-            f"label about {MIN_SAMPLES - cell.n_samples} more."
-        )
-    n_objects = cell.n_objects.get(rule.label, 0)
-    if n_objects < MIN_OBJECTS and rule.metric != "false_per_image":
-        what = f"{rule.label} object" if rule.label else "object"
-        return (
-            f"{_on(cell)} there {_are(n_objects, what)} in {cell.n_samples} test samples; a verdict needs at least "
-            f"{MIN_OBJECTS}: label about {MIN_OBJECTS - n_objects} more."
-        )
-    return ""
+def _outcome(worse: float, limit: float, finding: Finding | None, is_broken: bool) -> Outcome:
+    """Judge a difference by what was found about it; by its measured value where no draw could be made."""
+    if finding is None:
+        return Outcome.PASS if worse <= limit + TOLERANCE else Outcome.FAIL
+    if is_broken:
+        return Outcome.FAIL
+    return Outcome.PASS if finding.test.p_within <= ALPHA else Outcome.NOT_ENOUGH_DATA
+
+
+def _with_power(result: RuleResult, finding: Finding | None, n_rules: int) -> RuleResult:
+    return result if finding is None or finding.is_constant else replace(result, power=finding.power(n_rules))
 
 
 def _judge_level(rule: Rule, cell: Cell, value: float) -> RuleResult:
     holds = value >= rule.limit - TOLERANCE if rule.kind == "min" else value <= rule.limit + TOLERANCE
-    bound = "at least {} is required" if rule.kind == "min" else "at most {} is allowed"
-    if rule.metric == "negative_flip_rate":
-        share, limit = numbers(value * 100, rule.limit * 100, decimals=1)
-        n_flips, n_objects = cell.n_flips["negative"][rule.label], cell.n_objects[rule.label]
-        what = f"{rule.label} objects" if rule.label else "objects"
-        text = (
-            f"{n_flips} of {n_objects} {what} ({share} %) {'was' if n_flips == 1 else 'were'} found by the baseline "
-            f"and {'is' if n_flips == 1 else 'are'} missed by the candidate; {bound.format(f'{limit} %')}."
-        )
-    else:
-        shown, limit = numbers(value, rule.limit)
-        verb = "are" if rule.metric.endswith("_per_image") else "is"
-        text = f"{_metric_words(rule)} {verb} {shown}; {bound.format(limit)}."
-    return _result(rule, holds, f"{_on(cell)} {text}", value)
-
-
-def _judge_change(rule: Rule, cell: Cell, candidate: float, baseline: float) -> RuleResult:
-    change = baseline - candidate if rule.kind == "max_drop" else candidate - baseline
-    rose = candidate > baseline
-    shown, limit = numbers(abs(change), rule.limit)
-    before, after = numbers(baseline, candidate)
-    noun = "fall" if rule.kind == "max_drop" else "rise"
-    if change == 0:
-        moved = f"stayed at {after}; a {noun} of at most {limit} is allowed"
-    elif change > 0:
-        moved = f"{'rose' if rose else 'fell'} by {shown} ({before} → {after}); at most {limit} is allowed"
-    else:
-        moved = f"{'rose' if rose else 'fell'} by {shown} ({before} → {after}); a {noun} of at most {limit} is allowed"
-    return _result(rule, change <= rule.limit + TOLERANCE, f"{_on(cell)} {_metric_words(rule)} {moved}.", change)
-
-
-def _judge_latency(rule: Rule, matrix: Matrix) -> RuleResult:
-    latency = matrix.measured.latency
-    ratio = None if latency is None else latency.p99_ratio
-    if latency is None or ratio is None:
-        return _unknown(rule, "Latency was not measured, since there was no test image or it was switched off.")
-    holds = ratio <= rule.limit + TOLERANCE if rule.kind == "max" else ratio >= rule.limit - TOLERANCE
-    shown, limit = numbers(ratio, rule.limit, decimals=2)
-    bound = f"at most {limit} times is allowed" if rule.kind == "max" else f"at least {limit} times is required"
-    return _result(
-        rule,
-        holds,
-        f"For one image the candidate's p99 latency is {latency.candidate_p99_ms:.1f} ms, the baseline's "
-        f"{latency.baseline_p99_ms:.1f} ms: {shown} times as long; {bound}.",
-        ratio,
+    interval = cell.intervals.get("candidate", {}).get(rule.metric, {}).get(rule.label)
+    return RuleResult(
+        rule.key,
+        Outcome.PASS if holds else Outcome.FAIL,
+        level_sentence(rule, cell, value, interval),
+        value,
+        rule.limit,
+        interval,
+        remedy="" if holds else level_remedy(rule, value),
     )
 
 
-def _result(rule: Rule, holds: bool, sentence: str, value: float) -> RuleResult:
-    return RuleResult(rule.key, Outcome.PASS if holds else Outcome.FAIL, sentence, value, rule.limit)
+def _with_examples(result: RuleResult, rule: Rule, cell: Cell, matrix: Matrix) -> RuleResult:
+    drawn = matrix.resampled.get(cell.name)
+    if drawn is None or not drawn.can_say(rule.metric):
+        return result
+    return replace(result, counter_examples=drawn.worst_samples(rule.metric, rule.label, rule.kind))
 
 
-def _unknown(rule: Rule, sentence: str) -> RuleResult:
-    return RuleResult(rule.key, Outcome.NOT_ENOUGH_DATA, sentence, None, rule.limit)
+def _what_is_missing(rule: Rule, cell: Cell, task: str) -> tuple[str, str]:
+    """Say what the cell lacks for a verdict, and what to label; empty texts where it has enough."""
+    where = "" if cell.kind == "all" else f" of {cell.words}"
+    if cell.n_samples < MIN_SAMPLES:
+        lack = f"{on(cell)} there {counted(cell.n_samples, 'test sample')}; a verdict needs at least {MIN_SAMPLES}."
+        return lack, f"Label about {MIN_SAMPLES - cell.n_samples} more samples{where}."
+    n_objects = cell.n_objects.get(rule.label, 0)
+    if n_objects < MIN_OBJECTS and rule.metric not in WITHOUT_OBJECTS:
+        what = f"{rule.label} {UNITS[task]}".strip()
+        lack = f"{on(cell)} there {counted(n_objects, what)} in {cell.n_samples} test samples; "
+        return f"{lack}a verdict needs at least {MIN_OBJECTS}.", f"Label about {MIN_OBJECTS - n_objects} more {what}s{where}."
+    return "", ""
 
 
-def _on(cell: Cell) -> str:
-    return f"On {cell.words},"
+def _judge_cost(rule: Rule, matrix: Matrix) -> RuleResult:
+    found = cost(matrix, rule.metric)
+    if found is None:
+        return _unknown(rule, NOT_MEASURED[rule.metric])
+    holds = found.ratio <= rule.limit + TOLERANCE if rule.kind == "max" else found.ratio >= rule.limit - TOLERANCE
+    shown, limit = numbers(found.ratio, rule.limit, decimals=2)
+    bound = f"at most {limit} times is allowed" if rule.kind == "max" else f"at least {limit} times is required"
+    sentence = f"{found.words} {found.candidate}, the baseline's {found.baseline}: {shown} {found.times}; {bound}."
+    return RuleResult(rule.key, Outcome.PASS if holds else Outcome.FAIL, sentence, found.ratio, rule.limit)
 
 
-def _metric_words(rule: Rule) -> str:
-    return f"{SHORT_WORDS[rule.metric]} of {rule.label}" if rule.label else SHORT_WORDS[rule.metric]
-
-
-def _are(count: int, noun: str) -> str:
-    if count == 0:
-        return f"is no {noun}"
-    return f"is 1 {noun}" if count == 1 else f"are {count} {noun}s"
-
-
-def numbers(one: float, other: float, decimals: int = 3) -> tuple[str, str]:
-    """Write two numbers with as many decimals as it takes to tell them apart, where they differ at all.
-
-    >>> numbers(0.8496, 0.85)
-    ('0.8496', '0.8500')
-    """
-    while decimals < MAX_DECIMALS and f"{one:.{decimals}f}" == f"{other:.{decimals}f}" and abs(one - other) > TOLERANCE:
-        decimals += 1
-    return f"{one:.{decimals}f}", f"{other:.{decimals}f}"
+def _unknown(rule: Rule, sentence: str, remedy: str = "") -> RuleResult:
+    return RuleResult(rule.key, Outcome.NOT_ENOUGH_DATA, sentence, None, rule.limit, remedy=remedy)
 
 
 def _sum_up(outcome: Outcome, results: Sequence[RuleResult], skipped: Sequence[SkippedRule], matrix: Matrix) -> str:
     candidate, baseline = matrix.candidate, matrix.baseline
     who = f"{candidate.name} run {candidate.run_id}"
     step = "be released" if baseline is None else f"replace run {baseline.run_id}"
-    first = next((item.sentence for item in results if item.outcome is outcome), "")
-    n_same = sum(item.outcome is outcome for item in results)
     later = f" Of [gate], {len(skipped)} more {_rules(len(skipped))} will count once there is a baseline." if skipped else ""
     if not results:
         return f'Nothing was checked: no rule of [gate] applies to {who}; write one such as "map50.all.min" = 0.7.{later}'
+    waived = "".join(_waived(result) for result in results)
     if outcome is Outcome.PASS:
-        hold = "The one rule holds" if len(results) == 1 else f"All {len(results)} rules hold"
-        return f"{who} may {step}. {hold} on {matrix.coverage[0].reference}.{later}"
-    count = f"{n_same} of {len(results)} {_rules(len(results))}"
+        n_hold = sum(item.outcome is Outcome.PASS for item in results)
+        all_hold = "The one rule holds" if len(results) == 1 else f"All {len(results)} rules hold"
+        hold = all_hold if n_hold == len(results) else f"{n_hold} of {len(results)} {_rules(len(results))} hold"
+        return f"{who} may {step}. {hold} on {matrix.coverage[0].reference}.{waived}{later}"
+    same = [item for item in results if item.outcome is outcome and item.waiver is None]
+    count = f"{len(same)} of {len(results)} {_rules(len(results))}"
+    why = f"{same[0].sentence} {same[0].remedy if outcome is Outcome.NOT_ENOUGH_DATA else ''}".strip()
     if outcome is Outcome.FAIL:
-        return f"{who} must not {step}. {count} {'is' if n_same == 1 else 'are'} broken. {first}"
-    return f"Whether {who} may {step} cannot be said: {count} {'has' if n_same == 1 else 'have'} too little test data. {first}"
+        return f"{who} must not {step}. {count} {'is' if len(same) == 1 else 'are'} broken. {why}{waived}"
+    have = "has" if len(same) == 1 else "have"
+    return f"Whether {who} may {step} cannot be said: {count} {have} too little test data. {why}{waived}"
+
+
+def _waived(result: RuleResult) -> str:
+    if result.waiver is None:
+        return ""
+    waiver = result.waiver
+    state = "broken" if result.outcome is Outcome.FAIL else "undecided"
+    return f" {result.key} is {state} and waived by {waiver.owner} until {waiver.expires}: {waiver.reason.rstrip('.')}."
 
 
 def _rules(count: int) -> str:

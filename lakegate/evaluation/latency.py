@@ -16,7 +16,7 @@ N_WARM_UP = 5
 
 
 def measure_latency(
-    candidate: ModelUnderTest, baseline: ModelUnderTest | None, images: Sequence[LocalImage], n_images: int
+    candidate: ModelUnderTest, baseline: ModelUnderTest | None, images: Sequence[LocalImage], n_images: int, threads: int
 ) -> Latency | None:
     """Time network and post-processing for one image at a time (batch 1), ``n_images`` times after a warm-up.
 
@@ -26,7 +26,7 @@ def measure_latency(
     if not images or n_images < 1:
         return None
     models = [model for model in (candidate, baseline) if model is not None]
-    opened = [model.load() for model in models]
+    opened = [model.load(threads) for model in models]
     shown = list(islice(cycle(images[:n_images]), n_images))
     times_s: list[list[float]] = [[] for _ in models]
     for number, image in enumerate([*shown[:N_WARM_UP], *shown]):

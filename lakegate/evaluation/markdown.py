@@ -1,37 +1,102 @@
-"""The matrix as Markdown: for a Prefect artifact and a pull request."""
+"""The matrix as Markdown: for a Prefect artifact and a pull request.
+
+Bars are made of block characters: a code host shows no picture that is inside a text.
+"""
 
 from collections.abc import Sequence
 
 from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.tables import flip_rows, metric_rows
-from lakegate.gate_rules import Outcome
+from lakegate.evaluation.tables import Entry, cell_words, error_metrics, flip_rows, metric_rows
+from lakegate.gate_rules import Outcome, RuleResult
+from lakegate.task_types.registry import task_type
 
 SYMBOLS = {Outcome.PASS: "✓ PASS", Outcome.FAIL: "✗ FAIL", Outcome.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
+BAR_LENGTH = 8
+_ORDER = (Outcome.FAIL, Outcome.NOT_ENOUGH_DATA, Outcome.PASS)
 
 
 def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
-    """Return the verdict, the matrix and the rules; the numbers are those of the page."""
+    """Return the verdict, the rules and the matrix; the numbers are those of the page."""
+    results = sorted(verdict.results, key=lambda item: _ORDER.index(item.outcome))
     lines = [f"**{SYMBOLS[verdict.outcome]}** {_escape(verdict.sentence)}", ""]
-    columns = [f"{cell.name}<br>{cell.n_samples} images, {cell.n_objects['']} objects" for cell in matrix.cells]
-    lines += _table(["", *columns], _matrix_lines(matrix))
-    lines += ["", *_table(["verdict", "rule", "what was found"], _rule_lines(verdict))]
+    lines += [line for item in results if item.waiver for line in (f"⚠ **Waived** {_waiver(item)}", "")]
+    lines += [*_table(["verdict", "rule", "what was found"], _rule_lines(results, verdict)), ""]
+    lines += [*_table(["", *(_head(matrix, index) for index in range(len(matrix.cells)))], _matrix_lines(matrix)), ""]
+    lines.append(_compared(matrix))
     return "\n".join(lines) + "\n"
+
+
+def bar(share: float, length: int = BAR_LENGTH) -> str:
+    """Return a bar of block characters.
+
+    >>> bar(0.5, 4)
+    '██░░'
+    """
+    full = round(share * length)
+    return "█" * full + "░" * (length - full)
+
+
+def _head(matrix: Matrix, index: int) -> str:
+    cell, unit = matrix.cells[index], task_type(matrix.task).unit
+    images = f"{cell_words(cell)}<br>{cell.n_samples} images"
+    return images if unit == "image" else f"{images}, {cell.n_objects['']} {unit}s"
 
 
 def _matrix_lines(matrix: Matrix) -> list[list[str]]:
     lines = []
-    for row in metric_rows(matrix):
-        lines.append([f"{row.name}, candidate", *(entry.candidate for entry in row.entries)])
+    for row in (*metric_rows(matrix.cells), *metric_rows(matrix.cells, metrics=error_metrics(matrix.cells))):
+        now = [_with(f"{item.candidate} {bar(item.candidate_share)}", item.candidate_interval) for item in row.entries]
+        lines.append([f"{row.name}, candidate", *now])
         if matrix.baseline is not None:
-            lines.append([f"{row.name}, baseline", *(entry.baseline for entry in row.entries)])
-            lines.append([f"{row.name}, difference", *(f"{entry.difference} {entry.change}".strip() for entry in row.entries)])
-    return lines + [[row.name, *row.entries] for row in flip_rows(matrix)]
+            lines.append([f"{row.name}, baseline", *(_baseline(item) for item in row.entries)])
+            lines.append([f"{row.name}, difference", *(_difference(item) for item in row.entries)])
+    return lines + [[row.name, *row.entries] for row in flip_rows(matrix.cells)]
 
 
-def _rule_lines(verdict: Verdict) -> list[list[str]]:
-    judged = [[SYMBOLS[item.outcome], f"`{item.key}`", item.sentence] for item in verdict.results]
+def _baseline(item: Entry) -> str:
+    return _with(f"{item.baseline} {bar(item.baseline_share)}", item.baseline_interval)
+
+
+def _difference(item: Entry) -> str:
+    return _with(f"{item.difference} {item.change_words}".strip(), item.difference_interval)
+
+
+def _with(text: str, interval: str) -> str:
+    return f"{text}<br>{interval}" if interval else text
+
+
+def _rule_lines(results: Sequence[RuleResult], verdict: Verdict) -> list[list[str]]:
+    judged = [[_outcome(item), f"`{item.key} = {item.limit}`", _found(item)] for item in results]
     return judged + [["skipped", f"`{item.key}`", item.sentence] for item in verdict.skipped]
+
+
+def _outcome(item: RuleResult) -> str:
+    return SYMBOLS[item.outcome] + (" ⚠ waived" if item.waiver else "")
+
+
+def _found(item: RuleResult) -> str:
+    words = [item.sentence]
+    if item.remedy:
+        words.append(f"**What would help:** {item.remedy}")
+    if item.counter_examples:
+        words.append(f"**Look at:** {', '.join(item.counter_examples)}")
+    return "<br>".join(words)
+
+
+def _waiver(item: RuleResult) -> str:
+    assert item.waiver is not None
+    waiver = item.waiver
+    return _escape(f"`{item.key}` by {waiver.owner}, up to and including {waiver.expires}: {waiver.reason}")
+
+
+def _compared(matrix: Matrix) -> str:
+    baseline = "none" if matrix.baseline is None else f"run {matrix.baseline.run_id} ({matrix.baseline.model_sha256[:12]})"
+    main = matrix.coverage[0]
+    return (
+        f"Candidate: run {matrix.candidate.run_id} ({matrix.candidate.model_sha256[:12]}). Baseline: {baseline}. "
+        f"Judged on {main.n_judged} of {main.n_test} test images of {main.reference}."
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,27 +1,23 @@
 """The regression matrix as data: candidate and baseline (rows) on old data, the diff, slices and further datasets (columns)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lakegate.declarations import ModelTask
 from lakegate.errors import LakegateError
 from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample
+from lakegate.gate_rules import METRICS
 from lakegate.task_types.protocol import ALL_LABELS, Values
+
+if TYPE_CHECKING:
+    from lakegate.evaluation.bootstrap import ResampledCell
 
 CellKind = Literal["all", "old_data", "diff", "superseded", "slice", "dataset", "label"]
 Row = Literal["candidate", "baseline"]
 Interval = tuple[float, float]
 Intervals = dict[Literal["candidate", "baseline", "difference"], dict[str, dict[str, Interval]]]  # row -> metric -> label
-SHORT_WORDS = {
-    "map50": "mAP50",
-    "map": "mAP50-95",
-    "precision": "precision",
-    "recall": "recall",
-    "missed_per_image": "missed objects per image",
-    "false_per_image": "false objects per image",
-    "negative_flip_rate": "negative flips",
-    "latency_p99_ratio": "p99 latency",
-}
+SHORT_WORDS = {name: metric.short for name, metric in METRICS.items()}
 
 
 @dataclass(frozen=True)
@@ -142,6 +138,7 @@ class Matrix:
     flips: tuple[Flip, ...]
     samples: dict[str, JudgedSample]  # by dataset/sample
     measured: Measured
+    resampled: Mapping[str, "ResampledCell"] = field(default_factory=dict, compare=False, repr=False)  # by the cell's name
 
     def cell(self, name: str) -> Cell | None:
         """Return the column of that name; the name of a dataset answers for its only column."""

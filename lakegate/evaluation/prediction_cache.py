@@ -1,17 +1,20 @@
-"""Predictions on disk, one small file per image; disposable: what is absent or damaged is computed again."""
+"""Predictions on disk, one SQLite file per model and processing; disposable: what is absent or damaged is computed again."""
 
 import hashlib
-import io
-import os
+import json
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lakegate.canonical import exact_json, sha256_bytes
+from lakegate.row_cache import RowCache
 from lakegate.task_types.protocol import Arrays
 
 _DIGEST_BYTES = 32
+_FASTEST = 1  # zlib's level: a map of labels shrinks a hundredfold all the same
 
 
 @dataclass(frozen=True)
@@ -32,30 +35,47 @@ class PredictionCache:
     """The predictions of one :class:`PredictionKey`, by the SHA-256 of the image."""
 
     def __init__(self, cache_dir: Path, key: PredictionKey) -> None:
-        self._folder = cache_dir / "predictions" / key.digest[:32]
+        self.path = cache_dir / "predictions" / f"{key.digest[:32]}.sqlite"
+        self._rows = RowCache(self.path, "predictions", "predictions")
 
-    def read(self, image_sha256: str) -> Arrays | None:
-        """Return what was predicted for this image; None where nothing whole is there."""
-        try:
-            data = self._path(image_sha256).read_bytes()
-        except OSError:
-            return None
-        digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(payload).digest() != digest:
-            return None
-        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-            return dict(arrays)
+    def read(self, images_sha256: Iterable[str]) -> dict[str, Arrays]:
+        """Return what was predicted for these images, by SHA-256; what is absent or not whole is left out."""
+        found: dict[str, Arrays] = {}
+        for sha256, row in self._rows.load(images_sha256):
+            arrays = _unpacked(row)
+            if arrays is not None:
+                found[sha256] = arrays
+        return found
 
-    def write(self, image_sha256: str, arrays: Arrays) -> None:
-        """Store a prediction: written aside, then renamed, so nobody ever reads half of one."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take the names for allow_pickle
-        payload = buffer.getvalue()
-        path = self._path(image_sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_bytes(hashlib.sha256(payload).digest() + payload)
-        aside.replace(path)
+    def write(self, predictions: Mapping[str, Arrays]) -> None:
+        """Store predictions by the SHA-256 of their image; another process sees all of these or none."""
+        self._rows.store([(sha256, _packed(arrays)) for sha256, arrays in predictions.items()])
 
-    def _path(self, image_sha256: str) -> Path:
-        return self._folder / image_sha256[:2] / image_sha256
+    def read_rows(self, images_sha256: Iterable[str]) -> dict[str, bytes]:
+        """Return rows as they are stored, to carry them to another machine's cache."""
+        return {sha256: row for sha256, row in self._rows.load(images_sha256) if _unpacked(row) is not None}
+
+    def write_rows(self, rows: Mapping[str, bytes]) -> None:
+        """Store rows that :meth:`read_rows` returned elsewhere; damaged ones are left out."""
+        self._rows.store([(sha256, row) for sha256, row in rows.items() if _unpacked(row) is not None])
+
+
+def _packed(arrays: Arrays) -> bytes:
+    whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    head = json.dumps([[name, value.dtype.str, list(value.shape)] for name, value in whole.items()]).encode()
+    payload = zlib.compress(b"".join([head, b"\n", *(value.tobytes() for value in whole.values())]), _FASTEST)
+    return hashlib.sha256(payload).digest() + payload
+
+
+def _unpacked(row: bytes) -> Arrays | None:
+    digest, payload = row[:_DIGEST_BYTES], row[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    head, _, data = zlib.decompress(payload).partition(b"\n")
+    arrays: Arrays = {}
+    start = 0
+    for name, dtype, shape in json.loads(head):
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(data, np.dtype(dtype), count, start).reshape(shape)
+        start += arrays[name].nbytes
+    return arrays

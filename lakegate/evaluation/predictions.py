@@ -1,9 +1,8 @@
-"""Predictions of one model on many images: cached, batched, and images read ahead while the network runs."""
+"""Predictions of one model on many images: cached, batched, and images read while the network runs."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -14,26 +13,28 @@ from lakegate import imaging
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import ModelDeclaration, ModelTask
 from lakegate.engines.onnx_session import OnnxModel
-from lakegate.errors import ChecksumMismatch
+from lakegate.errors import BadImage, ChecksumMismatch
 from lakegate.evaluation.prediction_cache import PredictionCache, PredictionKey
 from lakegate.imaging import FloatArray, InputImage, read_image, to_input
 from lakegate.lake.local_version import LocalImage
 from lakegate.settings import Settings
+from lakegate.task_types.protocol import Arrays
 from lakegate.task_types.registry import task_type
 
-BATCHES_AHEAD = 2
+MAX_STREAMS = 4  # batches in memory at once
+WRITTEN_AT_ONCE = 128  # predictions; a killed evaluation computes so many again at most
 
 
 @dataclass(frozen=True)
 class ModelUnderTest:
-    """A model to judge. ``load`` opens its ONNX file, and is called only where something must be computed."""
+    """A model to judge. ``load`` opens its ONNX file for so many compute threads, and only where something must be computed."""
 
     name: str
     run_id: str
     model_sha256: str
     declaration: ModelDeclaration
     labels: tuple[str, ...]
-    load: Callable[[], OnnxModel]
+    load: Callable[[int], OnnxModel]
     trained_on: frozenset[str] = frozenset()  # SHA-256 of the images of its training splits
     size_bytes: int = 0
     task: ModelTask = "detection"
@@ -46,24 +47,37 @@ class ModelUnderTest:
 
 @dataclass(frozen=True)
 class PredictionSet:
-    """Predictions of the task type by sample id; how many images went through the network, how many came from the cache."""
+    """Predictions of the task type by sample id; how many images went through the network, how many came from the cache.
+
+    ``failed``: for each sample whose image could not be read, why; it has no prediction.
+    """
 
     predictions: dict[str, Any]
     n_inferred: int
     n_cached: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def require_all(self) -> dict[str, Any]:
+        """Return the predictions; raises ``BadImage`` where an image could not be read."""
+        for sample_id, reason in self.failed.items():
+            raise BadImage(f"{len(self.failed)} images could not be read; the first is '{sample_id}': {reason}")
+        return self.predictions
 
 
 class LazyModel:
     """Opens the model at the first use; ``n_sessions`` says whether that happened."""
 
-    def __init__(self, model: ModelUnderTest) -> None:
+    def __init__(self, model: ModelUnderTest, threads: int = 1) -> None:
+        """Share ``threads`` among streams of batches: one thread per stream computes more than two in one stream."""
         self._model = model
+        self.n_streams = min(threads, MAX_STREAMS)
+        self._threads_per_stream = threads // self.n_streams
         self.n_sessions = 0
 
     @cached_property
     def onnx(self) -> OnnxModel:
         """The opened model; raises ``ChecksumMismatch`` where it is not the file that the run recorded."""
-        opened = self._model.load()
+        opened = self._model.load(self._threads_per_stream)
         if opened.sha256 != self._model.model_sha256:
             raise ChecksumMismatch(
                 f"the ONNX file of {self._model.title} has SHA-256 {opened.sha256[:12]}, its run recorded "
@@ -93,6 +107,8 @@ def predict(
 ) -> PredictionSet:
     """Predict on all images, those in the cache excepted; two samples with equal bytes are computed once.
 
+    An image that cannot be read is listed in ``failed``; the others are computed all the same.
+
     Args:
         images: by sample id.
         lazy: the opened model, where several calls share it.
@@ -100,59 +116,85 @@ def predict(
 
     Raises:
         ChecksumMismatch: the model's file is not the one that was recorded.
-        BadImage: an image cannot be decoded.
     """
     task = task_type(model.task)
     cache = PredictionCache(settings.cache_dir, prediction_key(model))
-    known: dict[str, Any] = {}
-    missing: dict[str, LocalImage] = {}
-    for image in images.values():
-        if image.sha256 in known or image.sha256 in missing:
-            continue
-        cached = cache.read(image.sha256)
-        if cached is None:
-            missing[image.sha256] = image
-        else:
-            known[image.sha256] = task.unpack(cached)
-    n_cached = len(known)
+    wanted = {image.sha256: image for image in images.values()}
+    known = {sha256: task.unpack(arrays) for sha256, arrays in cache.read(wanted).items()}
+    missing = [image for sha256, image in wanted.items() if sha256 not in known]
+    n_cached, broken = len(known), dict[str, str]()
     if missing:
-        opened = (lazy or LazyModel(model)).onnx
-        for sha256, prediction in _compute(opened, model, list(missing.values()), settings.threads):
-            cache.write(sha256, task.pack(prediction))
-            known[sha256] = prediction
+        computed = _compute(lazy or LazyModel(model, settings.threads), model, missing)
+        for done, result in enumerate(_kept(cache, computed), start=1):
+            if isinstance(result.prediction, BadImage):
+                broken[result.sha256] = str(result.prediction)
+            else:
+                known[result.sha256] = result.prediction
             if progress:
-                progress(len(known) - n_cached, len(missing))
-    by_sample = {sample_id: known[image.sha256] for sample_id, image in images.items()}
-    return PredictionSet(by_sample, n_inferred=len(missing), n_cached=n_cached)
+                progress(done, len(missing))
+    return PredictionSet(
+        predictions={sample_id: known[image.sha256] for sample_id, image in images.items() if image.sha256 in known},
+        n_inferred=len(missing) - len(broken),
+        n_cached=n_cached,
+        failed={sample_id: broken[image.sha256] for sample_id, image in images.items() if image.sha256 in broken},
+    )
 
 
-def _compute(
-    opened: OnnxModel, model: ModelUnderTest, images: Sequence[LocalImage], threads: int
-) -> Iterator[tuple[str, Any]]:
-    size = model.declaration.export.batch[1]
+@dataclass(frozen=True)
+class _Computed:
+    """What came of one image: a prediction and its arrays, or the error that says why there is none."""
+
+    sha256: str
+    prediction: Any
+    arrays: Arrays | None
+
+
+def _kept(cache: PredictionCache, computed: Iterator[_Computed]) -> Iterator[_Computed]:
+    """Write to the cache what passes by, also where computing ends early."""
+    waiting: dict[str, Arrays] = {}
+    try:
+        for result in computed:
+            if result.arrays is not None:
+                waiting[result.sha256] = result.arrays
+            if len(waiting) >= WRITTEN_AT_ONCE:
+                cache.write(waiting)
+                waiting = {}
+            yield result
+    finally:
+        cache.write(waiting)
+
+
+def _compute(lazy: LazyModel, model: ModelUnderTest, images: Sequence[LocalImage]) -> Iterator[_Computed]:
+    """Compute batches in streams: while one is in the network, another one is read or post-processed."""
+    opened, size = lazy.onnx, model.declaration.export.batch[1]
     batches = [images[start : start + size] for start in range(0, len(images), size)]
-    waiting: deque[tuple[Sequence[LocalImage], list[Future[InputImage]]]] = deque()
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        for batch in batches:
-            waiting.append((batch, [pool.submit(read_input, image, opened.input_px) for image in batch]))
-            if len(waiting) > BATCHES_AHEAD:
-                yield from _infer(opened, model, *waiting.popleft())
-        while waiting:
-            yield from _infer(opened, model, *waiting.popleft())
+    with ThreadPoolExecutor(max_workers=lazy.n_streams) as pool:
+        for results in pool.map(lambda batch: _infer(opened, model, batch), batches):
+            yield from results
+
+
+def _infer(opened: OnnxModel, model: ModelUnderTest, batch: Sequence[LocalImage]) -> list[_Computed]:
+    task, (height, width) = task_type(model.task), opened.input_px
+    pixels_NCHW = np.empty((len(batch), 3, height, width), np.float32)
+    results: list[_Computed] = []
+    inputs: list[tuple[LocalImage, InputImage]] = []
+    for image in batch:
+        try:
+            inputs.append((image, to_input(read_image(image.path), opened.input_px, out=pixels_NCHW[len(inputs)])))
+        except BadImage as error:
+            results.append(_Computed(image.sha256, error, None))
+    if not inputs:
+        return results
+    raw = opened.infer(pixels_NCHW[: len(inputs)])
+    for index, (image, item) in enumerate(inputs):
+        prediction = decode_one([output[index] for output in raw], item, model)
+        results.append(_Computed(image.sha256, prediction, task.pack(prediction)))
+    return results
 
 
 def read_input(image: LocalImage, input_px: tuple[int, int]) -> InputImage:
     """Read an image file as the network takes it."""
     return to_input(read_image(image.path), input_px)
-
-
-def _infer(
-    opened: OnnxModel, model: ModelUnderTest, batch: Sequence[LocalImage], futures: Sequence[Future[InputImage]]
-) -> Iterator[tuple[str, Any]]:
-    inputs = [future.result() for future in futures]
-    raw = opened.infer(np.stack([item.pixels for item in inputs]))
-    for index, (image, item) in enumerate(zip(batch, inputs, strict=True)):
-        yield image.sha256, decode_one([output[index] for output in raw], item, model)
 
 
 def decode_one(raw: Sequence[FloatArray], image: InputImage, model: ModelUnderTest) -> Any:

@@ -1,47 +1,119 @@
 """The matrix page: one self-contained HTML file that answers "may it go live, and why not?"."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
 from lakegate.detections import SCORE_FLOOR
+from lakegate.evaluation.bootstrap import CONFIDENCE, N_REPLICATES, SEED
 from lakegate.evaluation.evidence import evidence_digest, matrix_json
-from lakegate.evaluation.gallery import MAX_IMAGES, Gallery, make_gallery
+from lakegate.evaluation.gallery import IMAGES_PER_CHUNK, KIND_TITLES, MAX_IMAGES, Gallery, make_gallery
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
+from lakegate.evaluation.judged import FLIP_KINDS
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.tables import flip_rows, metric_rows
-from lakegate.gate_rules import Outcome
+from lakegate.evaluation.plots import plots_of
+from lakegate.evaluation.rule_bars import rule_bar
+from lakegate.evaluation.tables import cell_words, error_metrics, flip_rows, metric_rows, sizes_of
+from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.html import render
+from lakegate.task_types.registry import task_type
+from lakegate.thumbnails import Thumbnails
 
 __all__ = ["evidence_digest", "matrix_json", "matrix_markdown", "render_matrix_html"]
 
+CONFIDENCE_WORDS = f"{CONFIDENCE * 100:g} %"
+MAX_LABEL_TABLES = 100
+HOW_JUDGED = {
+    "detection": (
+        f"A prediction counts as right where its label is the object's and their boxes overlap by at least {MATCH_IOU} "
+        f"(intersection over union), one to one. Average precision is COCO's, from scores of {SCORE_FLOOR} up."
+    ),
+    "classification": "A prediction is the most probable label; it counts as right where it is the image's.",
+    "segmentation": (
+        "Pixels are compared label by label. A labelled region counts as found where at least half of its pixels are predicted "
+        "with its label."
+    ),
+}
+FLIP_MEANING = {
+    "object": {"negative": "found by the baseline, missed by the candidate", "positive": "missed before, found now"},
+    "image": {"negative": "right with the baseline, wrong with the candidate", "positive": "wrong before, right now"},
+    "region": {"negative": "found by the baseline, missed by the candidate", "positive": "missed before, found now"},
+}
 _ORDER = (Outcome.FAIL, Outcome.NOT_ENOUGH_DATA, Outcome.PASS)
 
 
-def render_matrix_html(matrix: Matrix, verdict: Verdict, max_images: int = MAX_IMAGES) -> str:
-    """Render the page: verdict, rules, matrix, flips, latency, what was compared. It needs no network, nor JavaScript.
+def render_matrix_html(
+    matrix: Matrix,
+    verdict: Verdict,
+    max_images: int = MAX_IMAGES,
+    thumbnails: Thumbnails | None = None,
+    noise_floor: str = "",
+) -> str:
+    """Render the page: verdict, rules, matrix, flips, curves, cost, what was compared. It needs no network.
+
+    Without JavaScript all of it is there but the pictures of the flips, of which the first are told in words.
 
     Args:
         max_images: at most so many images with flips are embedded; the page says how many are not shown.
+        thumbnails: where small pictures are kept; made anew for each page where it is None.
+        noise_floor: a sentence that says how much flips by the seed of the training alone; "" where it was not measured.
     """
-    gallery = make_gallery(matrix, max_images)
+    results = sorted(verdict.results, key=lambda item: _ORDER.index(item.outcome))
+    gallery = make_gallery(matrix, max_images, _named(results), thumbnails)
+    unit = task_type(matrix.task).unit
     return render(
         "matrix.html.j2",
         matrix=matrix,
         verdict=verdict,
-        results=sorted(verdict.results, key=lambda item: _ORDER.index(item.outcome)),
-        tables=[("", metric_rows(matrix), flip_rows(matrix))],
-        label_tables=[(label, metric_rows(matrix, label), flip_rows(matrix, label)) for label in matrix.labels],
-        gallery=gallery,
-        flip_counts={kind: sum(flip.kind == kind for flip in matrix.flips) for kind in ("negative", "positive", "new_false")},
-        shown_cells=_shown_cells(matrix, gallery),
+        results=results,
+        bars={item.key: rule_bar(item) for item in results},
+        confidence=CONFIDENCE_WORDS,
+        unit=unit,
+        kinds={cell.kind for cell in matrix.cells},
+        has_intervals=any(cell.intervals for cell in matrix.cells),
+        plots=plots_of(matrix),
+        noise_floor=noise_floor,
+        how_judged=HOW_JUDGED[matrix.task],
         digest=evidence_digest(matrix, verdict),
-        match_iou=MATCH_IOU,
-        score_floor=SCORE_FLOOR,
         min_samples=MIN_SAMPLES,
         min_objects=MIN_OBJECTS,
+        n_replicates=N_REPLICATES,
+        seed=SEED,
+        **_tables(matrix),
+        **_flips(matrix, gallery, unit),
     )
 
 
-def _shown_cells(matrix: Matrix, gallery: Gallery) -> list[str]:
-    """The columns that some image of the gallery belongs to, in the matrix's order."""
-    used = {name for image in gallery.images for name in image.cells}
-    return [cell.name for cell in matrix.cells if cell.name in used]
+def _tables(matrix: Matrix) -> dict[str, Any]:
+    cells = matrix.cells
+    by_label = [(label, metric_rows(cells, label), flip_rows(cells, label)) for label in matrix.labels[:MAX_LABEL_TABLES]]
+    return {
+        "cell_words": cell_words,
+        "rows": metric_rows(cells),
+        "flips": flip_rows(cells),
+        "error_rows": metric_rows(cells, metrics=error_metrics(cells)),
+        "size_tables": [(size, metric_rows(cells, size)) for size in sizes_of(cells)],
+        "label_tables": [item for item in by_label if item[1]] if len(matrix.labels) > 1 else [],
+        "n_labels_not_shown": len(matrix.labels[MAX_LABEL_TABLES:]),
+    }
+
+
+def _flips(matrix: Matrix, gallery: Gallery, unit: str) -> dict[str, Any]:
+    return {
+        "gallery": gallery,
+        "images_per_chunk": IMAGES_PER_CHUNK,
+        "flip_counts": {kind: sum(flip.kind == kind for flip in matrix.flips) for kind in FLIP_KINDS},
+        "flip_meaning": FLIP_MEANING[unit],
+        "kind_words": {kind: words.replace("object", unit) for kind, words in KIND_TITLES.items()},
+    }
+
+
+def _named(results: Sequence[RuleResult]) -> dict[str, list[str]]:
+    """Return the keys of the rules that name a sample as a counter-example, by sample."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for result in results:
+        for key in result.counter_examples:
+            named[key].append(result.key)
+    return dict(named)

@@ -32,7 +32,7 @@ def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
     try:
         content = json.loads(data)
         return StoredMatrix(
-            cells=tuple(Cell(**item) for item in content["cells"]),
+            cells=tuple(_cell(item) for item in content["cells"]),
             coverage=tuple(Coverage(**item) for item in content["coverage"]),
             flips=tuple(_flip(item) for item in content["flips"]),
             rules=tuple(_rule(item) for item in content["rules"]),
@@ -41,6 +41,15 @@ def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RegistryError(f"{where} is not a comparison of this version of Lakegate ({error}); compare again") from error
+
+
+def _cell(item: dict[str, Any]) -> Cell:
+    """JSON knows no tuples."""
+    intervals = {
+        row: {metric: {label: tuple(pair) for label, pair in by_label.items()} for metric, by_label in by_metric.items()}
+        for row, by_metric in item["intervals"].items()
+    }
+    return Cell(**{**item, "intervals": intervals})
 
 
 def _flip(item: dict[str, Any]) -> Flip:

@@ -1,28 +1,58 @@
-"""The matrix as rows of text: what the page and the Markdown both show."""
+"""The matrix as rows of text: what the page, the Markdown, the terminal and the Prefect table show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from lakegate.evaluation.matrix import SHORT_WORDS, Cell, Matrix
+from lakegate.evaluation.matrix import SHORT_WORDS, Cell, Interval, Row
 from lakegate.gate_rules import METRICS
-from lakegate.task_types.protocol import ALL_LABELS
+from lakegate.task_types.protocol import ALL_LABELS, SIZES
 
 NO_VALUE = "–"
-SHOWN_METRICS = ("map50", "map", "recall", "precision", "missed_per_image", "false_per_image")
+ORDER = (
+    "map50", "map", "accuracy", "macro_f1", "miou", "dice", "recall", "precision",
+    "missed_per_image", "false_per_image", "empty_alarm_rate", "calibration_error",
+)  # fmt: skip
+ERROR_PREFIX = "tide_"
+FLIPS = "negative_flip_rate"  # has rows of its own
+WORDS = {
+    **SHORT_WORDS,
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "miou": "mean IoU",
+    "dice": "Dice",
+    "empty_alarm_rate": "alarms on empty images",
+    "calibration_error": "calibration error",
+    "tide_class": "wrong label",
+    "tide_location": "badly placed box",
+    "tide_both": "wrong label, badly placed",
+    "tide_duplicate": "second box on one object",
+    "tide_background": "box on the background",
+    "tide_missed": "no box near the object",
+}
 HINTS = {
     "map50": "0 to 1, higher is better",
     "map": "stricter on the fit of boxes; higher is better",
-    "recall": "share of objects that are found",
-    "precision": "share of predictions that are right",
+    "accuracy": "share of images with the right label",
+    "macro_f1": "mean over the labels, 0 to 1, higher is better",
+    "miou": "0 to 1, higher is better",
+    "dice": "0 to 1, higher is better",
+    "recall": "share of what is labelled that is found",
+    "precision": "share of what is predicted that is right",
     "missed_per_image": "lower is better",
     "false_per_image": "lower is better",
+    "empty_alarm_rate": "share of images without any object; lower is better",
+    "calibration_error": "how far the scores are from the share that is right; lower is better",
 }
 Change = Literal["better", "worse", "same", ""]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One metric of one cell, as text; ``*_share`` are the lengths of bars, 0..1."""
+    """One metric of one cell, as text; ``*_share`` are the lengths of bars, 0..1; intervals are "" where there is none.
+
+    ``is_sure``: the interval of the difference does not contain "no change" (True where there is no interval).
+    """
 
     candidate: str
     baseline: str
@@ -30,12 +60,22 @@ class Entry:
     change: Change
     candidate_share: float
     baseline_share: float
+    candidate_interval: str = ""
+    baseline_interval: str = ""
+    difference_interval: str = ""
+    is_sure: bool = True
+
+    @property
+    def change_words(self) -> str:
+        """``worse``; ``worse?`` where the interval contains "no change"."""
+        return self.change if self.is_sure or self.change in ("same", "") else f"{self.change}?"
 
 
 @dataclass(frozen=True)
 class MetricRows:
     """One metric over all cells."""
 
+    metric: str
     name: str
     hint: str
     entries: tuple[Entry, ...]
@@ -49,55 +89,152 @@ class FlipRow:
     entries: tuple[str, ...]
 
 
-def metric_rows(matrix: Matrix, label: str = ALL_LABELS) -> list[MetricRows]:
-    """Return candidate, baseline and difference of every metric in every cell, for one label or all."""
+def metrics_of(cells: Sequence[Cell]) -> list[str]:
+    """Return the metrics that some cell holds, in the order in which they are shown."""
+    found = dict.fromkeys(name for cell in cells for name in (*cell.candidate, *(cell.baseline or {})) if name != FLIPS)
+    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+def main_metrics(cells: Sequence[Cell]) -> list[str]:
+    """Return the metrics of the first table: all but the kinds of errors."""
+    return [name for name in metrics_of(cells) if not name.startswith(ERROR_PREFIX)]
+
+
+def error_metrics(cells: Sequence[Cell]) -> list[str]:
+    """Return the metrics that say what fixing one kind of error would gain."""
+    return [name for name in metrics_of(cells) if name.startswith(ERROR_PREFIX)]
+
+
+def sizes_of(cells: Sequence[Cell]) -> list[str]:
+    """Return the sizes that some cell tells a metric for."""
+    told = {label for cell in cells for by_label in cell.candidate.values() for label in by_label}
+    return [size for size in SIZES if size in told]
+
+
+def metric_words(metric: str) -> str:
+    """Return a metric's name as a table shows it."""
+    if metric in WORDS:
+        return WORDS[metric]
+    return METRICS[metric].words if metric in METRICS else metric.replace("_", " ")
+
+
+def cell_words(cell: Cell) -> str:
+    """Return a column's name as a table shows it."""
+    if cell.kind == "superseded":
+        return "superseded test samples"
+    if cell.kind == "label":
+        return f"label {cell.name.removeprefix('label:')}, which one model does not know"
+    return cell.words
+
+
+def metric_rows(cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequence[str] | None = None) -> list[MetricRows]:
+    """Return candidate, baseline and difference of metrics in every cell, for one label, one size or all.
+
+    A metric that no cell can say for this label is left out, but for all labels.
+    """
     rows = []
-    for metric in SHOWN_METRICS:
-        pairs = [(cell.value(metric, label), cell.value(metric, label, "baseline")) for cell in matrix.cells]
-        top = 1.0 if not metric.endswith("_per_image") else max([value or 0 for pair in pairs for value in pair] + [1e-9])
-        entries = tuple(_entry(metric, candidate, baseline, top) for candidate, baseline in pairs)
-        rows.append(MetricRows(SHORT_WORDS[metric], HINTS[metric], entries))
+    for metric in main_metrics(cells) if metrics is None else metrics:
+        pairs = [(cell.value(metric, label), cell.value(metric, label, "baseline")) for cell in cells]
+        if label and all(value is None for pair in pairs for value in pair):
+            continue
+        top = max([1.0 if _is_share(metric) else 1e-9, *(value or 0 for pair in pairs for value in pair)])
+        entries = tuple(_entry(cell, metric, label, top) for cell in cells)
+        rows.append(MetricRows(metric, metric_words(metric), HINTS.get(metric, ""), entries))
     return rows
 
 
-def flip_rows(matrix: Matrix, label: str = ALL_LABELS) -> list[FlipRow]:
+def flip_rows(cells: Sequence[Cell], label: str = ALL_LABELS) -> list[FlipRow]:
     """Return the counts of flips in every cell; none without a baseline."""
-    if matrix.baseline is None:
+    if all(cell.baseline is None for cell in cells):
         return []
-    cells = matrix.cells
-    return [
-        FlipRow("negative flips: found before, missed now", tuple(_share_of_objects(cell, label) for cell in cells)),
-        FlipRow("positive flips: missed before, found now", tuple(str(cell.n_flips["positive"][label]) for cell in cells)),
-        FlipRow("new false objects", tuple(str(cell.n_flips["new_false"][label]) for cell in cells)),
+    rows = [
+        FlipRow("negative flips: right before, wrong now", tuple(_share_of_units(cell, label) for cell in cells)),
+        FlipRow("positive flips: wrong before, right now", tuple(_count(cell, "positive", label) for cell in cells)),
     ]
+    if any(cell.n_flips.get("new_false", {}).get(ALL_LABELS) for cell in cells):
+        words = "new false ones: only the candidate shows them"
+        rows.append(FlipRow(words, tuple(_count(cell, "new_false", label) for cell in cells)))
+    return rows
 
 
-def _share_of_objects(cell: Cell, label: str) -> str:
-    share = cell.value("negative_flip_rate", label)
-    count = cell.n_flips["negative"][label]
-    return NO_VALUE if share is None else f"{count} ({share * 100:.1f} %)"
+def plain_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """Return one dict per row of the matrix, for a table of a Prefect run or a terminal: metric, of, and one key per column."""
+    rows = []
+    for row in (*metric_rows(cells), *metric_rows(cells, metrics=error_metrics(cells))):
+        now = [_with(item.candidate, item.candidate_interval) for item in row.entries]
+        rows.append(_plain(cells, row.name, "candidate", now))
+        if any(cell.baseline is not None for cell in cells):
+            before = [_with(item.baseline, item.baseline_interval) for item in row.entries]
+            change = [_with(f"{item.difference} {item.change_words}".strip(), item.difference_interval) for item in row.entries]
+            rows += [_plain(cells, row.name, "baseline", before), _plain(cells, row.name, "difference", change)]
+    rows += [_plain(cells, row.name, "", list(row.entries)) for row in flip_rows(cells)]
+    return rows
 
 
-def _entry(metric: str, candidate: float | None, baseline: float | None, top: float) -> Entry:
-    decimals = 2 if metric.endswith("_per_image") else 3
+def interval_words(interval: Interval | None, decimals: int = 3) -> str:
+    """Return ``0.810 to 0.850``; "" where there is none.
+
+    >>> interval_words((-0.0401, 0.02))
+    '−0.040 to 0.020'
+    """
+    return "" if interval is None else " to ".join(f"{side:.{decimals}f}".replace("-", "−") for side in interval)
+
+
+def _plain(cells: Sequence[Cell], name: str, of: str, texts: Sequence[str]) -> dict[str, str]:
+    return {"metric": name, "of": of, **{cell.name: text for cell, text in zip(cells, texts, strict=True)}}
+
+
+def _with(text: str, interval: str) -> str:
+    return f"{text} ({interval})" if interval else text
+
+
+def _count(cell: Cell, kind: Literal["positive", "new_false"], label: str) -> str:
+    return NO_VALUE if cell.baseline is None else str(cell.n_flips[kind].get(label, 0))
+
+
+def _share_of_units(cell: Cell, label: str) -> str:
+    share = cell.value(FLIPS, label)
+    if share is None:
+        return NO_VALUE
+    told = cell.intervals.get("candidate", {}).get(FLIPS, {}).get(label)
+    between = "" if told is None else f", {interval_words((told[0] * 100, told[1] * 100), 1)}"
+    return f"{cell.n_flips['negative'].get(label, 0)} ({share * 100:.1f} %{between})"
+
+
+def _is_share(metric: str) -> bool:
+    return not metric.endswith("_per_image")
+
+
+def _entry(cell: Cell, metric: str, label: str, top: float) -> Entry:
+    decimals = 3 if _is_share(metric) else 2
+    candidate, baseline = cell.value(metric, label), cell.value(metric, label, "baseline")
+    told = {row: cell.intervals.get(row, {}).get(metric, {}).get(label) for row in (*get_args(Row), "difference")}
     difference, change = NO_VALUE, ""
     if candidate is not None and baseline is not None:
-        difference, change = _difference(candidate - baseline, METRICS[metric].higher_is_better, decimals)
+        difference, change = _difference(candidate - baseline, metric, decimals)
+    of_change = told["difference"]
     return Entry(
         candidate=_text(candidate, decimals),
         baseline=_text(baseline, decimals),
         difference=difference,
         change=change,  # type: ignore[arg-type]
-        candidate_share=min(1.0, (candidate or 0) / top),
-        baseline_share=min(1.0, (baseline or 0) / top),
+        candidate_share=max(0.0, min(1.0, (candidate or 0) / top)),
+        baseline_share=max(0.0, min(1.0, (baseline or 0) / top)),
+        candidate_interval=interval_words(told["candidate"], decimals),
+        baseline_interval=interval_words(told["baseline"], decimals),
+        difference_interval=interval_words(of_change, decimals),
+        is_sure=of_change is None or not of_change[0] <= 0 <= of_change[1],
     )
 
 
-def _difference(value: float, higher_is_better: bool, decimals: int) -> tuple[str, Change]:
+def _difference(value: float, metric: str, decimals: int) -> tuple[str, Change]:
     text = f"{abs(value):.{decimals}f}"
     if float(text) == 0:
         return text, "same"
-    return f"{'+' if value > 0 else '−'}{text}", "better" if (value > 0) == higher_is_better else "worse"
+    signed = f"{'+' if value > 0 else '−'}{text}"
+    if metric not in METRICS:
+        return signed, ""  # a metric of [metrics]: which direction is good is not known here
+    return signed, "better" if (value > 0) == METRICS[metric].higher_is_better else "worse"
 
 
 def _text(value: float | None, decimals: int) -> str:

@@ -12,8 +12,10 @@ from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import judge as judge_gate
 from lakegate.evaluation.matrix import SHORT_WORDS, Matrix, Row
+from lakegate.evaluation.own_metrics import code_digests
 from lakegate.evaluation.predictions import ModelUnderTest
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.evaluation.waivers import in_force, today_utc
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import open_version
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
@@ -44,6 +46,8 @@ class ComparisonPlan:
     further: tuple[tuple[str, DatasetVersion], ...]  # reference in [data] evaluate, version
     declaration: ModelDeclaration
     code_digest: str
+    waivers_in_force: tuple[str, ...] = ()  # keys of rules, on the day of the plan
+    own_metrics: tuple[str, ...] = ()  # digests of the modules with the functions of [metrics]
 
     @property
     def key(self) -> str:
@@ -56,6 +60,8 @@ class ComparisonPlan:
             "further": [[name, item.content_digest] for name, item in self.further],
             "declaration": self.declaration.digest,
             "code": self.code_digest,
+            "waivers": list(self.waivers_in_force),
+            "own_metrics": list(self.own_metrics),
         }
         return sha256_bytes(exact_json(content))
 
@@ -96,6 +102,8 @@ def plan_comparison(
         further=tuple((name, _further(client, settings, name, pinned)) for name in declaration.data.evaluate),
         declaration=declaration,
         code_digest=read_code_version().digest,
+        waivers_in_force=in_force(declaration.waivers, today_utc()),
+        own_metrics=code_digests(declaration.metrics),
     )
 
 
@@ -143,7 +151,7 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
-    verdict = judge_gate(plan.declaration.rules, matrix)
+    verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     stored = StoredComparison(
         key=plan.key,
         model=plan.model,
@@ -216,7 +224,7 @@ def _under_test(
         model_sha256=run.model_sha256,
         declaration=declaration,
         labels=trained_on[0].declaration.labels,
-        load=lambda: OnnxModel(path, settings.threads),
+        load=lambda threads: OnnxModel(path, threads),
         trained_on=frozenset(
             version.images[sample.id].sha256 for version in trained_on for sample in version.samples_in(split="train")
         ),

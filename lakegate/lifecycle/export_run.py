@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lakegate.declarations import ModelDeclaration
 from lakegate.engines.onnx_export import export_onnx
+from lakegate.engines.parity import difference_words
 from lakegate.errors import RegistryError, UnknownName, nearest
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import open_version
@@ -30,7 +31,7 @@ class ExportedRun:
 
     def parity_rows(self) -> list[dict[str, object]]:
         """Return the parity grid, one row per batch and size."""
-        return [] if self.record.parity is None else [row.model_dump() for row in self.record.parity.rows]
+        return [] if self.record.parity is None else [row.model_dump(exclude_none=True) for row in self.record.parity.rows]
 
     def sentence(self) -> str:
         """Say how closely ONNX follows the trained network."""
@@ -38,8 +39,8 @@ class ExportedRun:
         if parity is None:
             return "no parity grid was recorded"
         return (
-            f"ONNX against the trained network on {parity.n_images} real images: boxes differ by at most "
-            f"{parity.worst_boxes_px:.2g} px, scores by {parity.worst_scores:.2g}; {parity.atol:g} is allowed"
+            f"ONNX against the trained network on {parity.n_images} real images: "
+            f"{difference_words(parity.worst_boxes_px, parity.worst_scores, 'at most ')}; {parity.atol:g} is allowed"
         )
 
 
@@ -74,6 +75,7 @@ def _export(client: LakeClient, settings: Settings, model: str, record: RunRecor
         _provenance(model, record),
         _images(client, settings, record, declaration.export.batch[2]),
         settings.threads,
+        record.task,
     )
     record = record.with_export(runs.ONNX, exported.path, exported.parity, round(time.monotonic() - started, 3))
     files: dict[str, bytes | Path] = {runs.ONNX: exported.path, runs.RECORD: record.to_bytes()}

@@ -71,10 +71,11 @@ def add_predictions(
     have the origin ``auto`` and the attribute ``score``.
 
     Raises:
-        BadInput: the model finds labels that the dataset does not declare.
+        BadInput: the model is no detector, or finds labels that the dataset does not declare.
     """
     path = runs.fetch_file(client, settings, predictor.run, runs.ONNX)
     onnx = OnnxModel(path, settings.threads)
+    onnx.require_detector("pre-annotations")
     unknown = sorted(set(onnx.labels) - set(labels))
     if unknown:
         words = f"{predictor.title} finds {', '.join(unknown)}, which the dataset does not declare"
@@ -85,10 +86,10 @@ def add_predictions(
         model_sha256=predictor.run.model_sha256,
         declaration=predictor.declaration,
         labels=onnx.labels,
-        load=lambda: onnx,
+        load=lambda _: onnx,
     )
     images = {item.sample.id: LocalImage(item.image, sha256_file(item.image)) for item in items}
-    found = predict(under_test, images, settings).predictions
+    found = predict(under_test, images, settings).require_all()
     score = predictor.declaration.operating.score_threshold
     result, n_added, n_known = [], 0, 0
     for item in items:

@@ -10,7 +10,6 @@ from lakegate.errors import NotApproved, RegistryError
 from lakegate.evaluation.gallery import worst_first
 from lakegate.evaluation.judged import Flip
 from lakegate.evaluation.stored import StoredMatrix, read_matrix
-from lakegate.gate_rules import parse_rule
 from lakegate.lake.changes import open_changes
 from lakegate.lake.client import LakeClient
 from lakegate.lake.diff import DatasetDiff, diff_versions
@@ -138,7 +137,7 @@ def _gate_changes(client: LakeClient, replaced: Release, matrix: StoredMatrix) -
         elif key not in after:
             effect = "gone"
         elif old is not None and new is not None and old != new:
-            is_looser = new < old if parse_rule(key, new).kind == "min" else new > old
+            is_looser = new < old if key.endswith(".min") else new > old
             effect = "looser" if is_looser else "stricter"
         if effect is not None:
             changes.append(GateChange(key=key, before=old, after=new, effect=effect))

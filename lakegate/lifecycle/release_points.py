@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from lakegate.evaluation.gate import numbers
+from lakegate.evaluation.gate_words import numbers
 from lakegate.evaluation.matrix import SHORT_WORDS
-from lakegate.gate_rules import METRICS
+from lakegate.gate_rules import METRICS, Outcome, RuleResult, Waiver
 from lakegate.lifecycle.release_documents import DataFact, ReleaseFacts
 
 WATCHED_METRICS = ("map50", "recall", "precision")
@@ -32,6 +32,7 @@ def _model_points(facts: ReleaseFacts) -> list[Point]:
             was = f"{change.key} was {'skipped' if change.before is None else change.before}"
             now = "is no longer judged" if change.effect == "gone" else f"is {change.after} now, which is looser"
             found.append(Point(f"The gate itself changed: {was} and {now}.", "rules"))
+    found += [Point(_waiver_words(rule, rule.waiver), "rules") for rule in facts.rules if rule.waiver is not None]
     found += [Point(sentence, "numbers") for _, sentence in sorted(_falls(facts))[:MAX_FALLS]]
     n_left_out = facts.n_test - facts.n_judged
     if n_left_out:
@@ -42,6 +43,11 @@ def _model_points(facts: ReleaseFacts) -> list[Point]:
         objects = f"{n_missed} of {facts.cells[0].n_objects['']} objects"
         found.append(Point(f"{objects}: production finds them and the candidate misses them.", "flips"))
     return found
+
+
+def _waiver_words(rule: RuleResult, waiver: Waiver) -> str:
+    state = "broken" if rule.outcome is Outcome.FAIL else "undecided"
+    return f"{rule.key} is {state} and waived by {waiver.owner} until {waiver.expires}: {waiver.reason.rstrip('.')}."
 
 
 def _falls(facts: ReleaseFacts) -> list[tuple[float, str]]:

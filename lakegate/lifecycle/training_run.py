@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
 from lakegate.code_version import CodeVersion, read_code_version
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, shared_task
 from lakegate.errors import BadInput, nearest
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import open_version
@@ -116,16 +116,9 @@ def open_training_data(client: LakeClient, settings: Settings, plan: RunPlan) ->
     """Fetch the pinned versions; refuses what is unattested.
 
     Raises:
-        Unattested: no valid attestation covers a version's content. BadInput: a dataset labels whole images, without boxes.
+        Unattested: no valid attestation covers a version's content.
     """
-    opened = [open_version(client, settings, version) for version in plan.versions]
-    for local in opened:
-        if local.declaration.task == "classification":
-            raise BadInput(
-                f"{local.version.reference} is a classification dataset: its labels have no boxes, and models of this version "
-                "of Lakegate do detection; train on a dataset with boxes, masks or keypoints"
-            )
-    return opened
+    return [open_version(client, settings, version) for version in plan.versions]
 
 
 def _with_overrides(declaration: ModelDeclaration, overrides: Mapping[str, float | int]) -> ModelDeclaration:
@@ -154,7 +147,8 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     device, why = choose_device(settings)
     processes, why_one = choose_processes(plan.declaration.resources.gpus, device)
     start = fetch_start(client, settings, plan.model, plan.start) if plan.start else None
-    job = TrainingJob(plan.declaration, versions, plan.seed, settings.threads, device, start, processes)
+    task = shared_task(plan.declaration, {item.version.reference: item.declaration for item in versions})
+    job = TrainingJob(plan.declaration, versions, plan.seed, settings.threads, device, start, processes, task)
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
     shared = _shared(settings, plan)
 
@@ -191,6 +185,7 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         plan.seed,
         plan.overrides,
         notes=[note for note in (why, why_one) if note],
+        task=task,
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)

@@ -199,10 +199,10 @@ def _prediction_columns(
         model_sha256=run.model_sha256,
         declaration=plan.declaration,
         labels=plan.labels,
-        load=lambda: OnnxModel(runs.fetch_file(client, settings, run, runs.ONNX), settings.threads),
+        load=lambda threads: OnnxModel(runs.fetch_file(client, settings, run, runs.ONNX), threads),
     )
     images = {image.sha256: image for _, image in reference.for_predictions}
-    predicted = predict(model, images, settings).predictions
+    predicted = predict(model, images, settings).require_all()
     answers = seen_objects(predicted, plan.labels, plan.declaration.operating.score_threshold)
     return make_columns(
         prediction_words(plan.labels),

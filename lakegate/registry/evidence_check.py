@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from lakegate.canonical import sha256_bytes
@@ -17,7 +18,8 @@ def check_evidence(client: LakeClient, request: ReleaseRequest) -> None:
     """Compute the digests of the stored comparison and of the release page's facts anew and compare them.
 
     Raises:
-        NotApproved: something that the request names is missing or was changed; the approval is stale.
+        NotApproved: something that the request names is missing or was changed, or a waiver that the verdict counted has
+            expired; the approval is stale.
     """
     folder = f"comparisons/{request.comparison}"
     verdict = _read_json(client, request, f"{folder}/verdict.json")
@@ -45,6 +47,11 @@ def _check_matrix(client: LakeClient, request: ReleaseRequest, path: str) -> Non
         raise _stale(request, path, str(error)) from error
     if digest != request.evidence_digest:
         raise _stale(request, path, _differs(digest, request.evidence_digest))
+    today = datetime.now(UTC).date().isoformat()
+    for rule in _read_json(client, request, path).get("rules", ()):
+        waiver = rule.get("waiver")
+        if waiver is not None and waiver["expires"] < today:
+            raise _stale(request, path, f"the waiver of {waiver['owner']} for {rule['key']} expired on {waiver['expires']}")
 
 
 def _check_page(client: LakeClient, request: ReleaseRequest) -> None:

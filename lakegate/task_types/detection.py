@@ -9,9 +9,11 @@ from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.detections import SCORE_FLOOR, Detections, decode, postprocessing_digest
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
 from lakegate.evaluation.box_panels import box_panels, object_flip_words
+from lakegate.evaluation.box_plots import box_plots
 from lakegate.evaluation.flips import find_flips
 from lakegate.evaluation.judged import Flip, JudgedSample, Panel
 from lakegate.evaluation.metrics import DetectionStatistics
+from lakegate.evaluation.plots import Plots
 from lakegate.evaluation.scoring import ScoredDetections, Truth, score, truth_of
 from lakegate.imaging import FloatArray, InputImage
 from lakegate.samples import Sample
@@ -74,6 +76,10 @@ class DetectionType:
     def panels(self, judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
         """Return boxes: hits, missed and false ones."""
         return box_panels(judged, labels)
+
+    def plots(self, judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
+        """Return precision over recall, and which label is taken for which."""
+        return box_plots(judged, labels, common)
 
 
 TASK_TYPE = DetectionType()

@@ -5,7 +5,11 @@ import importlib
 from lakegate.declarations import ModelTask
 from lakegate.task_types.protocol import TaskType
 
-_MODULES: dict[ModelTask, str] = {"detection": "lakegate.task_types.detection"}
+_MODULES: dict[ModelTask, str] = {
+    "detection": "lakegate.task_types.detection",
+    "classification": "lakegate.task_types.classification",
+    "segmentation": "lakegate.task_types.segmentation",
+}
 
 
 def task_type(name: ModelTask) -> TaskType:

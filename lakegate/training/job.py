@@ -7,7 +7,7 @@ from typing import Literal
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import split_reference
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, ModelTask
 from lakegate.errors import TrainingFailed, UnknownName, nearest
 from lakegate.imaging import PREPROCESSING_DIGEST
 from lakegate.lake.local_version import LocalVersion
@@ -46,7 +46,7 @@ class TrainingJob:
     device: Device = "cpu"
     start: StartingWeights | None = None
     processes: int = 1
-    task: str = "detection"  # a task of `parts.part_of`
+    task: ModelTask = "detection"
 
     @property
     def labels(self) -> tuple[str, ...]:

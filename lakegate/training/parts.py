@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Arrays = tuple[NDArray[Any], ...]
 Tensors = tuple["Tensor", ...]
-TASKS = ("detection",)
+TASKS = ("detection", "classification", "segmentation")
 
 
 class TrainingPart(Protocol):
@@ -68,4 +68,12 @@ def part_of(task: str, network: Any, labels: tuple[str, ...], input_px: tuple[in
         from lakegate.training.detection_part import DetectionPart
 
         return DetectionPart(labels, input_px, stride_px=int(network.stride_px))
+    if task == "classification":
+        from lakegate.training.classification_part import ClassificationPart
+
+        return ClassificationPart(labels)
+    if task == "segmentation":
+        from lakegate.training.segmentation_part import SegmentationPart
+
+        return SegmentationPart(labels, input_px, stride_px=int(network.stride_px))
     raise BadDeclaration(f"no network can be trained for task '{task}'{nearest(task, TASKS)}; known: {', '.join(TASKS)}")

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 from lakegate.canonical import exact_json, sha256_file
 from lakegate.code_version import CodeVersion
-from lakegate.declarations import ModelDeclaration
+from lakegate.declarations import ModelDeclaration, ModelTask, OperatingTable
 from lakegate.detections import POSTPROCESSING_DIGEST
 from lakegate.engines.parity import ParityGrid
 from lakegate.errors import BadInput
 from lakegate.imaging import PREPROCESSING_DIGEST
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.settings import Settings
+from lakegate.task_types.registry import task_type
 from lakegate.training.environment import Environment, Strict, read_environment
 from lakegate.training.job import FULL_PRECISION, TrainingResult
 
@@ -58,6 +59,7 @@ class RunRecord(Strict):
     requested_by: str
     requester_is_authenticated: bool = False
     datasets: list[DatasetUse]
+    task: ModelTask = "detection"
     labels: list[str]
     declaration_digest: str
     parameters: list[Parameter]
@@ -154,6 +156,7 @@ def build_record(
     seed: int,
     overrides: Mapping[str, float | int | str] | None = None,
     notes: Sequence[str] = (),
+    task: ModelTask = "detection",
 ) -> RunRecord:
     """Gather the record of a finished training.
 
@@ -173,6 +176,8 @@ def build_record(
         model=declaration.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         datasets=[_dataset_use(item, declaration, result) for item in versions],
+        task=task,
+        postprocessing_digest=task_type(task).processing_digest(OperatingTable()),
         labels=list(labels),
         declaration_digest=declaration.digest,
         parameters=parameters_of(declaration, overrides or {}, seed),

@@ -84,7 +84,7 @@ class Trainer:
     def _prepare(self) -> None:
         architecture, training = self.job.model.architecture, self.job.model.training
         torch.manual_seed(self.job.seed)
-        network = build(architecture.name, len(self.job.labels), architecture.input_px)
+        network = build(architecture.name, len(self.job.labels), architecture.input_px, self.job.task)
         if self.job.start is not None:
             self._note(*load_start(network, self.job.start, self.job.labels))
         if self.group.size > 1:

@@ -93,8 +93,8 @@ class World:
             {"data": {"train": ["planted"]}, "gate": dict(gate or {}), "architecture": {"input_px": [SIDE_PX, SIDE_PX]}}
         )
 
-        def load() -> OnnxModel:
-            self.loads.append(OnnxModel(path))
+        def load(threads: int) -> OnnxModel:
+            self.loads.append(OnnxModel(path, threads))
             return self.loads[-1]
 
         digest, size = sha256_file(path), path.stat().st_size

@@ -1,0 +1,160 @@
+"""The sentences of the gate: what was measured, how sure that is, what is allowed, and what would help."""
+
+from math import floor, log10
+
+from lakegate.evaluation.bootstrap import ALPHA, CONFIDENCE, Finding
+from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
+from lakegate.evaluation.matrix import Cell, Interval
+from lakegate.gate_rules import CELL_OLD, Outcome, Rule, metric_facts
+
+SURE = f"{CONFIDENCE * 100:.0f} %"
+TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met
+MAX_DECIMALS = 7
+UNITS = {"detection": "object", "classification": "image", "segmentation": "region"}
+FLIPPED = {
+    "detection": ("found by the baseline", "missed by the candidate"),
+    "classification": ("labelled rightly by the baseline", "labelled wrongly by the candidate"),
+    "segmentation": ("found by the baseline", "missed by the candidate"),
+}
+
+
+def level_sentence(rule: Rule, cell: Cell, value: float, interval: Interval | None) -> str:
+    """Say the candidate's value, and the limit that it is compared with."""
+    shown, limit = numbers(value, rule.limit)
+    bound = "at least {} is required" if rule.kind == "min" else "at most {} is allowed"
+    verb = "are" if rule.metric.endswith("_per_image") else "is"
+    sure = "" if interval is None else f" ({SURE} interval {_range(interval, _decimals(shown))})"
+    return f"{on(cell)} {metric_words(rule)} {verb} {shown}{sure}; {bound.format(limit)}."
+
+
+def change_sentence(
+    rule: Rule, cell: Cell, candidate: float, baseline: float, finding: Finding | None, outcome: Outcome
+) -> str:
+    """Say by how much the candidate differs from the baseline, and how sure it is that this is within the limit."""
+    worse = baseline - candidate if rule.kind == "max_drop" else candidate - baseline
+    noun = "fall" if rule.kind == "max_drop" else "rise"
+    verb = "rose" if candidate > baseline else "fell"
+    shown, limit = numbers(abs(worse), rule.limit)
+    before, after = numbers(baseline, candidate)
+    interval = None if finding is None or finding.is_constant else finding.interval
+    if interval is not None and worse < 0:
+        interval = (-interval[1], -interval[0])
+    bounds = "" if interval is None else _range(interval, _decimals(shown))
+    if worse == 0:
+        moved = f"stayed at {after}" + (f" ({SURE} interval of the {noun} {bounds})" if bounds else "")
+    else:
+        moved = f"{verb} by {shown} ({before} → {after}{f'; {SURE} interval {bounds}' if bounds else ''})"
+    allowed = f"at most {limit} is allowed" if worse > 0 else f"a {noun} of at most {limit} is allowed"
+    return f"{on(cell)} {metric_words(rule)} {moved}; {allowed}{how_sure(finding, outcome)}."
+
+
+def flip_sentence(rule: Rule, cell: Cell, task: str, finding: Finding | None, outcome: Outcome) -> str:
+    """Say how many units the candidate gets wrong that the baseline got right."""
+    n_flips, n_units = cell.n_flips["negative"][rule.label], cell.n_objects[rule.label]
+    share, limit = numbers(100 * n_flips / n_units, rule.limit * 100, decimals=1)
+    interval = None if finding is None or finding.is_constant else finding.interval
+    sure = "" if interval is None else f"; {SURE} interval {_range((100 * interval[0], 100 * interval[1]), 1)} %"
+    units = f"{rule.label} {UNITS[task]}s".strip()
+    before, after = FLIPPED[task]
+    was, now = ("was", "is") if n_flips == 1 else ("were", "are")
+    return (
+        f"{on(cell)} {n_flips} of {n_units} {units} ({share} %{sure}) {was} {before} and {now} {after}; "
+        f"at most {limit} % is allowed{how_sure(finding, outcome)}."
+    )
+
+
+def how_sure(finding: Finding | None, outcome: Outcome) -> str:
+    """End a sentence on a limit with how sure its answer is; "" where no draw could change it."""
+    if finding is None or (finding.is_constant and outcome is not Outcome.NOT_ENOUGH_DATA):
+        return ""
+    if outcome is Outcome.PASS:
+        return f": it holds, {SURE} sure"
+    if outcome is Outcome.FAIL:
+        return f": it is broken, {SURE} sure"
+    unsaid = f" (in {finding.test.unsaid * 100:.0f} % of the draws it cannot be said)" if finding.test.unsaid >= 0.005 else ""
+    among = ", among all rules at once" if finding.test.p_beyond <= ALPHA else ""
+    return f": too little data to be {SURE} sure{among}{unsaid}"
+
+
+def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcome: Outcome) -> str:
+    """Say what would make an undecided or broken rule on a difference (or on flips) pass."""
+    metric = metric_words(rule)
+    if outcome is Outcome.PASS:
+        return ""
+    if outcome is Outcome.FAIL and rule.metric == NEGATIVE_FLIPS:
+        return f"To hold, at least {100 * (worse - rule.limit):.1f} % fewer may flip; look at the counter-examples first."
+    if outcome is Outcome.FAIL:
+        too_much = numbers(worse - rule.limit, 0.0)[0]
+        return f"To hold, {metric} must improve by {too_much} or more; look at the counter-examples first."
+    if finding.n_more is None:
+        return "More data will hardly decide it: improve the candidate, or change the limit with a reason."
+    answer = "holds" if worse <= rule.limit else "is broken"
+    more = f"Label about {_about(finding.n_more)} more samples{_where(cell)}"
+    return f"{more}: if what was measured is true, the rule {answer} then."
+
+
+def level_remedy(rule: Rule, value: float) -> str:
+    """Say what would make a broken rule on a level pass."""
+    missing = numbers(abs(rule.limit - value), 0.0)[0]
+    way = "rise" if rule.kind == "min" else "fall"
+    return f"To hold, {metric_words(rule)} must {way} by {missing} or more; look at the counter-examples first."
+
+
+def _where(cell: Cell) -> str:
+    if cell.name == CELL_OLD:
+        return " (what is added now counts as old data from the next release on)"
+    return "" if cell.kind == "all" else f" of {cell.words}"
+
+
+def _about(count: int) -> str:
+    """Round up to two digits.
+
+    >>> _about(1234)
+    '1,300'
+    """
+    step = 10 ** max(floor(log10(count)) - 1, 0)
+    return f"{-(-count // step) * step:,}"
+
+
+def on(cell: Cell) -> str:
+    """Begin a sentence about a column."""
+    return f"On {cell.words},"
+
+
+def metric_words(rule: Rule) -> str:
+    """Name what a rule is about."""
+    short = metric_facts(rule.metric).short
+    return f"{short} of {rule.label}" if rule.label else short
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "is no object", "is 1 object" or "are 2 objects"."""
+    if count == 0:
+        return f"is no {noun}"
+    return f"is 1 {noun}" if count == 1 else f"are {count} {noun}s"
+
+
+def numbers(one: float, other: float, decimals: int = 3) -> tuple[str, str]:
+    """Write two numbers with as many decimals as it takes to tell them apart, where they differ at all.
+
+    >>> numbers(0.8496, 0.85)
+    ('0.8496', '0.8500')
+    """
+    while decimals < MAX_DECIMALS and f"{one:.{decimals}f}" == f"{other:.{decimals}f}" and abs(one - other) > TOLERANCE:
+        decimals += 1
+    return f"{one:.{decimals}f}", f"{other:.{decimals}f}"
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
+def _range(interval: Interval, decimals: int) -> str:
+    low, high = (_signed(value, decimals) for value in interval)
+    return f"{low} to {high}"
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Write a number with a real minus sign, and no minus before a zero."""
+    text = f"{abs(value):.{decimals}f}"
+    return f"−{text}" if value < 0 and float(text) != 0 else text

@@ -1,0 +1,51 @@
+"""What a model costs where it runs, as ratios of the candidate to the baseline."""
+
+from dataclasses import dataclass
+
+from lakegate.evaluation.matrix import Matrix
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One cost of both models in a unit for people; ``ratio`` is candidate over baseline."""
+
+    words: str
+    candidate: str
+    baseline: str
+    ratio: float
+    times: str  # what the ratio is called: "times as long"
+
+
+def cost(matrix: Matrix, metric: str) -> Cost | None:
+    """Return a cost by the name of its metric; None where it was not measured."""
+    if metric == "size_ratio":
+        return _size(matrix)
+    latency = matrix.measured.latency
+    if latency is None or metric not in ("latency_p50_ratio", "latency_p99_ratio"):
+        return None
+    name = metric.removeprefix("latency_").removesuffix("_ratio")
+    now, was = (
+        (latency.candidate_p50_ms, latency.baseline_p50_ms)
+        if name == "p50"
+        else (latency.candidate_p99_ms, latency.baseline_p99_ms)
+    )
+    if not was:
+        return None
+    words = f"For one image the candidate's {name} latency is"
+    return Cost(words, f"{now:.1f} ms", f"{was:.1f} ms", now / was, "times as long")
+
+
+def _size(matrix: Matrix) -> Cost | None:
+    if matrix.baseline is None or not matrix.baseline.size_bytes:
+        return None
+    now, was = matrix.candidate.size_bytes, matrix.baseline.size_bytes
+    words = "The candidate's model.onnx has"
+    return Cost(words, f"{now / 2**20:.1f} MiB", f"{was / 2**20:.1f} MiB", now / was, "times as large")
+
+
+NOT_MEASURED = {
+    "latency_p50_ratio": "Latency was not measured, since there was no test image or it was switched off.",
+    "latency_p99_ratio": "Latency was not measured, since there was no test image or it was switched off.",
+    "memory_ratio": "Peak memory was not measured.",
+    "size_ratio": "The size of the baseline's file is not known.",
+}
