@@ -60,7 +60,7 @@ def main() -> None:
                 print(f"-- {name}", flush=True)
                 rows += parts[name](Path(folder) / name)
     print_table(rows)
-    kept = save_rows(state, rows)
+    kept = save_rows(state, rows, "data.json")
     print(f"\n{n_images} images, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s; kept in {kept}")
 
 

@@ -1,4 +1,4 @@
-"""Rows of the data bench: two numbers, what was wanted of them, and why where it was missed."""
+"""Rows of a bench: two numbers, what was wanted of them, and why where it was missed."""
 
 import json
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Row:
         return self.ratio >= self.wanted
 
     def to_json(self) -> dict[str, str | float]:
-        """Return the row as ``bench/data.json`` holds it."""
+        """Return the row as the bench's JSON file holds it."""
         return {"name": self.name, "ours": self.ours, "peer": self.peer, "peer_name": self.peer_name, "unit": self.unit}
 
     def words(self) -> str:
@@ -51,11 +51,11 @@ def print_table(rows: Sequence[Row]) -> None:
         print(row.words())
 
 
-def save_rows(home: Path, rows: Sequence[Row]) -> Path:
-    """Write ``bench/data.json`` in the state folder; returns its path."""
-    path = home / "bench" / "data.json"
+def save_rows(home: Path, rows: Sequence[Row], name: str) -> Path:
+    """Write ``bench/<name>`` in the state folder; returns its path."""
+    path = home / "bench" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(".part-data.json")
+    aside = path.with_name(f".part-{name}")
     aside.write_text(json.dumps([row.to_json() for row in rows], indent=1) + "\n", encoding="utf-8")
     aside.replace(path)
     return path

@@ -30,6 +30,8 @@ train = ["cells"]
 [gate]
 "map50.all.min" = 0.7
 """
+WAIVER = '[waivers."map50.all.min"]\nreason = "dirty lens"\nowner = "ada"\nexpires = 2031-05-01'
+OWN = '[metrics.worst_recall]\nfunction = "team.metrics:worst"\nhigher_is_better = true'
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_a_mistake_in_a_dataset_is_named_with_what_would_be_right(text, message)
         ),
         (
             MODEL.replace("map50", "mapp50"),
-            r"'gate': \[gate\] 'mapp50.all.min': no metric is called 'mapp50'; did you mean 'map50'?",
+            r": \[gate\] 'mapp50.all.min': no metric is called 'mapp50'; did you mean 'map50'?",
         ),
         (MODEL.replace("all.min", "all.mim"), "'mim' is no kind of limit; did you mean 'min'?"),
         (MODEL.replace("0.7", "nan"), "'gate.map50.all.min' = nan.*finite"),
@@ -173,7 +175,8 @@ def test_all_mistakes_are_named_at_once():
         ('"cells"', '"cels"', UnknownName, "no dataset 'cels'.*did you mean 'cells'?"),
         ('"cells"', '"cells:croded"', UnknownName, "'cells:croded': no such slice; did you mean 'crowded'?"),
         ("map50.all", "map50.crowdet", BadDeclaration, "no cell is called 'crowdet'; did you mean 'crowded'?"),
-        ("map50.all", "map50.old", BadDeclaration, "no cell is called 'old'; known: all, crowded, diff, old_data"),
+        ("map50.all", "map50.old", BadDeclaration, "no cell is called 'old'; known: all, crowded, diff, label:"),
+        ("map50.all", "miou.all", BadDeclaration, "miou is no metric of detection models; expected one of empty_alarm_rate, "),
         ("map50.all", "recall.all.WCB", UnknownLabel, "label 'WCB' is not declared; did you mean 'WBC'?"),
     ],
 )

@@ -19,13 +19,13 @@ from lakegate.evaluation.coco_matching import (
     N_THRESHOLDS,
     SIZES_PX2,
     BitArray,
-    FloatArray64,
     SampleMatches,
 )
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
 N_LEVELS = 101
-REPLICATES_AT_ONCE = 500  # ten thresholds of so many float64 stay in the cache
+REPLICATES_AT_ONCE = 1000  # ten thresholds of so many float64 stay in the cache
 TINY = float(np.spacing(1.0))
 
 

@@ -43,15 +43,19 @@ class Finding:
     """What the replicates say about how much worse the candidate is (or about the share of negative flips) and its limit.
 
     ``interval``: of that amount, more is worse. ``is_constant``: no draw changes it. ``n_more``: about how many more samples
-    decide the rule, if the measured amount is the true one. Both are None where that cannot be said. ``power``: the chance
-    that a rule alone fails where the true amount is two points beyond the limit.
+    decide the rule, if the measured amount is the true one. Both are None where that cannot be said. ``margin``: the limit,
+    as the test has it.
     """
 
     test: NonInferiority
     interval: Interval | None
     is_constant: bool
     n_more: int | None
-    power: float
+    margin: float
+
+    def power(self, n_rules: int) -> float:
+        """Return the chance that a rule fails where the true amount is two points beyond its limit, as one of n rules."""
+        return round(power(-self.margin - TWO_POINTS, self.test, self.margin, ALPHA / n_rules), DECIMALS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +134,7 @@ class ResampledCell:
         n_groups = samples_needed(test, -worse, margin, ALPHA, self.n_groups)
         n_more = None if n_groups is None else ceil(n_groups * len(self.keys) / self.n_groups)
         low = max(-test.high, 0.0) if metric == NEGATIVE_FLIPS else -test.high
-        chance = round(power(-margin - TWO_POINTS, test, margin, ALPHA), DECIMALS)
-        return Finding(test, _finite({"": (low, -test.low)}).get(""), test.standard_error == 0, n_more, chance)
+        return Finding(test, _finite({"": (low, -test.low)}).get(""), test.standard_error == 0, n_more, margin)
 
     def worst_samples(self, metric: str, label: str, kind: str) -> tuple[str, ...]:
         """Return up to five samples without which the candidate would look better by that measure, the worst first.

@@ -74,7 +74,8 @@ def judge(
     findings = {rule: finding for rule in applies if (finding := _find(rule, matrix)) is not None}
     broken = dict(zip(findings, holm([finding.test.p_beyond for finding in findings.values()], ALPHA), strict=True))
     judged = [_judge_rule(rule, matrix, findings.get(rule), broken.get(rule, False)) for rule in applies]
-    results = tuple(waive(result, waivers or {}, waivers_in_force) for result in judged)
+    stated = [_with_power(result, findings.get(rule), len(findings)) for rule, result in zip(applies, judged, strict=True)]
+    results = tuple(waive(result, waivers or {}, waivers_in_force) for result in stated)
     outcomes = {result.outcome for result in results if not is_held(result)}
     outcome = Outcome.PASS
     if Outcome.FAIL in outcomes:
@@ -128,8 +129,7 @@ def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: 
         return _with_examples(_judge_level(rule, cell, candidate), rule, cell, matrix)
     if finding is not None:
         remedy = change_remedy(rule, cell, worse, finding, outcome)
-        chance = None if finding.is_constant else finding.power
-        result = replace(result, interval=finding.interval, remedy=remedy, power=chance)
+        result = replace(result, interval=finding.interval, remedy=remedy)
     return _with_examples(result, rule, cell, matrix)
 
 
@@ -140,6 +140,10 @@ def _outcome(worse: float, limit: float, finding: Finding | None, is_broken: boo
     if is_broken:
         return Outcome.FAIL
     return Outcome.PASS if finding.test.p_within <= ALPHA else Outcome.NOT_ENOUGH_DATA
+
+
+def _with_power(result: RuleResult, finding: Finding | None, n_rules: int) -> RuleResult:
+    return result if finding is None or finding.is_constant else replace(result, power=finding.power(n_rules))
 
 
 def _judge_level(rule: Rule, cell: Cell, value: float) -> RuleResult:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from lakegate.errors import BadInput
-
-FloatArray64 = npt.NDArray[np.float64]
+from lakegate.evaluation.sums import FloatArray64
 
 NO_VARIANCE = 1e-12
 TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met

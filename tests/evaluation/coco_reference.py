@@ -40,10 +40,16 @@ class EvalWithIgnored(COCOeval):
 
 def reference(scenes: Sequence[Scene], n_labels: int, max_objects: int = 100) -> np.ndarray:
     """Return pycocotools' precision, shape (10 IoUs, 101 levels, K, 4 sizes), nan for a label without objects."""
+    return evaluate(*to_coco(scenes, n_labels), max_objects)
+
+
+def evaluate(truth: COCO, predictions: COCO, max_objects: int = 100, sizes: int = 4) -> np.ndarray:
+    """Return pycocotools' precision for the first of its sizes: all, small, medium, large."""
     with contextlib.redirect_stdout(io.StringIO()):
-        truth, predictions = to_coco(scenes, n_labels)
         evaluation = EvalWithIgnored(truth, predictions, "bbox")
         evaluation.params.maxDets = [max_objects]
+        evaluation.params.areaRng = evaluation.params.areaRng[:sizes]
+        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:sizes]
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., 0]
@@ -51,6 +57,12 @@ def reference(scenes: Sequence[Scene], n_labels: int, max_objects: int = 100) ->
 
 
 def to_coco(scenes: Sequence[Scene], n_labels: int) -> tuple[COCO, COCO]:
+    """Return truth and predictions as pycocotools holds them; it prints while it loads, which is kept off the screen."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return _to_coco(scenes, n_labels)
+
+
+def _to_coco(scenes: Sequence[Scene], n_labels: int) -> tuple[COCO, COCO]:
     objects, predictions = [], []
     for image, scene in enumerate(scenes, start=1):
         for box, label, ignored in zip(xywh(scene.truth_boxes), scene.truth_labels, scene.truth_ignored, strict=True):

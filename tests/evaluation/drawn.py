@@ -18,8 +18,8 @@ class Shares:
     """One metric: hits over units, each given per sample."""
 
     metric: str
-    hits_S: Replicates | IntArray
-    units_S: Replicates | IntArray
+    hits: Replicates | IntArray
+    units: Replicates | IntArray
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -27,8 +27,8 @@ class Shares:
 
     def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
         assert only is None or self.metric in only
-        units_R = weights_RS @ self.units_S
-        share_R = np.divide(weights_RS @ self.hits_S, units_R, out=np.full(len(units_R), np.nan), where=units_R > 0)
+        units_R = weights_RS @ self.units
+        share_R = np.divide(weights_RS @ self.hits, units_R, out=np.full(len(units_R), np.nan), where=units_R > 0)
         return {self.metric: {ALL_LABELS: share_R, "cell": share_R}}
 
 

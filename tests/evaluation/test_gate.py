@@ -1,10 +1,9 @@
 """lakegate/evaluation/gate.py: rules judged on planted counts, and on what real comparisons count."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-import numpy as np
 import pytest
 
 from lakegate.evaluation.comparing import compare
@@ -62,7 +61,8 @@ def test_a_difference_is_judged_by_its_interval(
 
 def test_the_interval_lies_within_the_limit_exactly_where_the_rule_passes() -> None:
     matrix = compared(WORSE, BASELINE)
-    assert (interval := only(matrix, "recall.all.max_drop", 0.06).interval) is not None
+    interval = only(matrix, "recall.all.max_drop", 0.06).interval
+    assert interval is not None
     low, high = interval
     step = 1e-5
     assert only(matrix, "recall.all.max_drop", high + step).outcome is Outcome.PASS
@@ -242,8 +242,8 @@ def test_one_rule_without_data_keeps_the_whole_from_passing(matrix: Matrix) -> N
     result = verdict(matrix, ("recall.all.min", 0.1), ("recall.few.min", 0.1))
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert result.sentence == (
-        "Whether counter run new may replace run old cannot be said: 1 of 2 rules has too little test data. On slice few, there "
-        "are 3 test samples; a verdict needs at least 5. Label about 2 more samples of slice few."
+        "Whether counter run new may replace run old cannot be said: 1 of 2 rules has too little test data. On slice few, "
+        "there are 3 test samples; a verdict needs at least 5. Label about 2 more samples of slice few."
     )
 
 
@@ -292,32 +292,6 @@ def test_a_waived_rule_is_broken_and_holds_nothing_back() -> None:
     assert expired.outcome is Outcome.FAIL
     assert expired.results[0].waiver is None
     assert expired.results[0].sentence.endswith("The waiver of ada expired on 2031-05-01 and does not count.")
-
-
-def trials(n_trials: int, lost: float, seed: int) -> Iterator[RuleResult]:
-    """Judge pairs of models that miss at random, in clips of unequal size; the candidate loses this share on top."""
-    random = np.random.default_rng(seed)
-    for _ in range(n_trials):
-        clips = [str(clip) for clip in random.integers(0, 60, 150)]
-        units, rates = random.integers(1, 5, 150), random.beta(20, 2, 150)
-        candidate, baseline = random.binomial(units, rates * (1 - lost)), random.binomial(units, rates)
-        matrix = a_matrix({"all": Column(candidate.tolist(), baseline.tolist(), units.tolist(), clips)}, n_replicates=200)
-        rules = [("recall.all.max_drop", 0.0), ("recall.all.cell.max_drop", 0.9), ("negative_flip_rate.all.max", 0.9)]
-        yield verdict(matrix, *rules).results[0]
-
-
-def test_equal_models_fail_no_more_often_than_was_promised() -> None:
-    n_trials = 150
-    n_failed = sum(result.outcome is Outcome.FAIL for result in trials(n_trials, 0.0, seed=3))
-    assert n_failed / n_trials <= 0.05 + 2 * (0.05 * 0.95 / n_trials) ** 0.5
-
-
-def test_a_planted_loss_is_found_with_the_power_that_is_stated() -> None:
-    results = list(trials(150, 0.022, seed=4))  # recall is 0.909: two points
-    stated = float(np.mean([result.power for result in results if result.power is not None]))
-    found = sum(result.outcome is Outcome.FAIL for result in results) / len(results)
-    assert 0.02 < stated < 0.9
-    assert abs(found - stated) <= 3 * (stated * (1 - stated) / len(results)) ** 0.5
 
 
 def test_two_numbers_are_told_apart() -> None:

@@ -10,7 +10,11 @@ import pytest
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.errors import BadDeclaration, NotApproved, RegistryError
+from lakegate.lifecycle import comparison, release
 from lakegate.lifecycle.history import stage_status
+from lakegate.lifecycle.release_facts import require_facts
+from lakegate.lifecycle.release_page import render_release_html
+from lakegate.lifecycle.release_points import points
 from lakegate.registry import one_time_codes, releases
 from lakegate.registry.decisions import ONE_TIME_CODE, SignedDecision, decision_path, sign
 from lakegate.registry.documents import Decision, ReleaseRequest
@@ -18,7 +22,7 @@ from lakegate.registry.evidence_check import check_evidence
 from lakegate.registry.store import EVIDENCE, REPOSITORY, put_evidence
 from lakegate.settings import Settings
 from tests.lifecycle.conftest import Workshop
-from tests.lifecycle.test_release import EASY, propose, train
+from tests.lifecycle.test_release import EASY, HARD, propose, quiet, train
 from tests.squares import declare_model, declare_roles, write_squares
 
 pytestmark = pytest.mark.services
@@ -208,3 +212,53 @@ def test_a_decision_of_an_earlier_lakegate_without_proof_of_identity_does_not_co
     put_evidence(workshop.client, {decision_path(old): forged(old).to_bytes()}, "as it was before")
     with pytest.raises(RegistryError, match="is not a SignedDecision"):
         releases.promote(workshop.client, old)
+
+
+WAIVED = """{gate}
+[waivers."map.all.min"]
+reason = "the lens was dirty"
+owner = "ada"
+expires = {expires}
+"""
+
+
+@contextmanager
+def waived(workshop: Workshop, model: str, expires: str) -> Iterator[None]:
+    """Declare a gate that this model cannot pass, and a waiver of it, for a while."""
+    declare_model(workshop.checkout, model, [workshop.dataset], WAIVED.format(gate=HARD, expires=expires))
+    try:
+        yield
+    finally:
+        declare_model(workshop.checkout, model, [workshop.dataset], EASY)
+
+
+def test_a_waived_rule_lets_a_release_through_and_its_page_says_so(workshop: Workshop, proposed: ReleaseRequest) -> None:
+    with waived(workshop, proposed.model, "2931-05-01"):
+        plan = release.plan_release(workshop.client, workshop.settings, proposed.model, proposed.versions[0], None)
+        request = propose(workshop, plan)
+    assert request.verdict == "pass"
+    words = "map.all.min is broken and waived by ada until 2931-05-01: the lens was dirty."
+    assert words in request.verdict_sentence
+    facts = require_facts(workshop.client, request)
+    assert [rule.outcome for rule in facts.rules] == ["fail"]
+    assert words in [point.sentence for point in points(facts)]
+    assert "waived</span> by ada until 2931-05-01: the lens was dirty" in render_release_html(facts, request, {})
+    workshop.decides(request)
+
+
+def test_nobody_decides_on_a_verdict_with_an_expired_waiver(
+    workshop: Workshop, proposed: ReleaseRequest, ask: Ask
+) -> None:
+    client, settings = workshop.client, workshop.settings
+    with waived(workshop, proposed.model, "2024-02-29"):
+        plan = comparison.plan_comparison(
+            client, settings, proposed.model, proposed.candidate.run_id, "none", proposed.versions
+        )
+        assert plan.waivers_in_force == ()
+        assert comparison.judge(client, settings, plan, quiet).verdict == "fail"
+        then = comparison.judge(client, settings, replace(plan, waivers_in_force=("map.all.min",)), quiet)
+    assert then.verdict == "pass"
+    judged = {"comparison": then.key, "evidence_digest": then.evidence_digest, "verdict_sentence": then.sentence}
+    request = ask().model_copy(update={**judged, "page_digest": ""})
+    with pytest.raises(NotApproved, match=r"the waiver of ada for map.all.min expired on 2024-02-29.*release again"):
+        workshop.decides(request)
