@@ -45,7 +45,9 @@ def judge(rules: Sequence[Rule], matrix: Matrix) -> Verdict:
     results = tuple(judge_rule(rule, matrix) for rule in applies)
     outcomes = {result.outcome for result in results}
     outcome = Outcome.NOT_ENOUGH_DATA
-    if Outcome.FAIL in outcomes:
+    if matrix.incomparable:
+        pass  # less was compared than was asked for: whatever the rules say of the rest
+    elif Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
     elif outcomes == {Outcome.PASS}:
         outcome = Outcome.PASS
@@ -178,6 +180,8 @@ def _sum_up(outcome: Outcome, results: Sequence[RuleResult], skipped: Sequence[S
     first = next((item.sentence for item in results if item.outcome is outcome), "")
     n_same = sum(item.outcome is outcome for item in results)
     later = f" Of [gate], {len(skipped)} more {_rules(len(skipped))} will count once there is a baseline." if skipped else ""
+    if matrix.incomparable:
+        return f"Whether {who} may {step} cannot be said, since the comparison is not whole: {matrix.incomparable}"
     if not results:
         return f'Nothing was checked: no rule of [gate] applies to {who}; write one such as "map50.all.min" = 0.7.{later}'
     if outcome is Outcome.PASS:
