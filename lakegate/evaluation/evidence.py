@@ -85,6 +85,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "constants": CONSTANTS,
         "cells": [asdict(cell) for cell in matrix.cells],
         "coverage": [asdict(item) for item in matrix.coverage],
+        "incomparable": matrix.incomparable,
         "changes": None if matrix.changes is None else asdict(matrix.changes),
         "flips": [[getattr(flip, name) for name in FLIP_EVIDENCE] for flip in matrix.flips],
         "verdict": {"outcome": verdict.outcome.value},

@@ -78,7 +78,9 @@ def judge(
     results = tuple(waive(result, waivers or {}, waivers_in_force) for result in stated)
     outcomes = {result.outcome for result in results if not is_held(result)}
     outcome = Outcome.PASS
-    if Outcome.FAIL in outcomes:
+    if matrix.incomparable:
+        outcome = Outcome.NOT_ENOUGH_DATA  # less was compared than was asked for: whatever the rules say of the rest
+    elif Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
     elif outcomes or not results:
         outcome = Outcome.NOT_ENOUGH_DATA
@@ -201,6 +203,8 @@ def _sum_up(outcome: Outcome, results: Sequence[RuleResult], skipped: Sequence[S
     who = f"{candidate.name} run {candidate.run_id}"
     step = "be released" if baseline is None else f"replace run {baseline.run_id}"
     later = f" Of [gate], {len(skipped)} more {_rules(len(skipped))} will count once there is a baseline." if skipped else ""
+    if matrix.incomparable:
+        return f"Whether {who} may {step} cannot be said, since the comparison is not whole: {matrix.incomparable}"
     if not results:
         return f'Nothing was checked: no rule of [gate] applies to {who}; write one such as "map50.all.min" = 0.7.{later}'
     waived = "".join(_waived(result) for result in results)

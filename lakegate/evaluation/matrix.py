@@ -39,7 +39,10 @@ class Cell:
         """The column's name in sentences."""
         if self.kind in ("slice", "dataset"):
             return f"{self.kind} {self.name}"
-        return {"all": "all test samples", "old_data": "old data", "diff": "the diff"}[self.kind]
+        if self.kind == "label":
+            return f"label {self.name.removeprefix('label:')}"
+        words = {"all": "all test samples", "old_data": "old data", "diff": "the diff", "superseded": "superseded test samples"}
+        return words[self.kind]
 
     def value(self, metric: str, label: str = ALL_LABELS, row: Row = "candidate") -> float | None:
         """Return one number; None where the cell cannot say it (no objects, no such label, no baseline)."""
@@ -66,7 +69,9 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which test samples of a dataset were judged, and why some were not."""
+    """Which test samples of a dataset were judged, and why some were not: a model trained on the same bytes, or on a picture
+    that looks the same (``n_like``), or the image could not be read.
+    """
 
     reference: str
     commit: str
@@ -75,6 +80,9 @@ class Coverage:
     n_judged: int
     n_trained_on_by_candidate: int
     n_trained_on_by_baseline: int
+    n_like_trained_on_by_candidate: int = 0
+    n_like_trained_on_by_baseline: int = 0
+    n_not_scored: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The whole comparison. ``samples`` and ``flips`` feed the page; they stay in the order of datasets and sample ids."""
+    """The whole comparison. ``samples`` and ``flips`` feed the page; they stay in the order of datasets and sample ids.
+
+    ``labels``: all that a model knows, under their new names. ``incomparable``: why less than what was asked could be
+    compared, in words; the verdict is then NOT_ENOUGH_DATA. ``superseded_flips``: on images and labels that are no longer in
+    the judged version; their samples go by ``dataset@tag/sample``.
+    """
 
     task: ModelTask
     candidate: ModelFacts
@@ -138,6 +151,8 @@ class Matrix:
     flips: tuple[Flip, ...]
     samples: dict[str, JudgedSample]  # by dataset/sample
     measured: Measured
+    incomparable: str = ""
+    superseded_flips: tuple[Flip, ...] = ()
     resampled: Mapping[str, "ResampledCell"] = field(default_factory=dict, compare=False, repr=False)  # by the cell's name
 
     def cell(self, name: str) -> Cell | None:

@@ -11,10 +11,15 @@ Change = Literal["unchanged", "added", "relabelled", "reimaged"]
 
 @dataclass(frozen=True)
 class Partition:
-    """What happened to each test sample since the baseline's version, and how many of the old ones left."""
+    """What happened to each test sample since the baseline's version, and how many of the old ones left.
+
+    ``superseded``: ids of the test samples of that version that are no old data now: removed, moved to another split,
+    relabelled or re-imaged. Old data and these together are the whole test split of that version.
+    """
 
     change_of: dict[str, Change]
     n_removed: int
+    superseded: tuple[str, ...] = ()
 
     def count(self, change: Change) -> int:
         """Return how many test samples changed that way."""
@@ -39,4 +44,9 @@ def partition(judged: LocalVersion, before: LocalVersion | None) -> Partition:
     for change, sample_ids in changed:
         change_of.update({sample_id: change for sample_id in sample_ids if sample_id in change_of})
     removed = set(diff.removed)
-    return Partition(change_of, sum(1 for sample in before.samples_in(split="test") if sample.id in removed))
+    old_tests = [sample.id for sample in before.samples_in(split="test")]
+    return Partition(
+        change_of,
+        n_removed=sum(sample_id in removed for sample_id in old_tests),
+        superseded=tuple(sample_id for sample_id in old_tests if change_of.get(sample_id) != "unchanged"),
+    )

@@ -38,6 +38,7 @@ class ModelUnderTest:
     trained_on: frozenset[str] = frozenset()  # SHA-256 of the images of its training splits
     size_bytes: int = 0
     task: ModelTask = "detection"
+    trained_hashes: frozenset[str] = frozenset()  # perceptual hashes of the same images; none of flat pictures
 
     @property
     def title(self) -> str:

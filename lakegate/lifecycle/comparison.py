@@ -15,6 +15,7 @@ from lakegate.evaluation.matrix import SHORT_WORDS, Matrix, Row
 from lakegate.evaluation.own_metrics import code_digests
 from lakegate.evaluation.predictions import ModelUnderTest
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.evaluation.seen_images import perceptual_hashes
 from lakegate.evaluation.waivers import in_force, today_utc
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import open_version
@@ -218,6 +219,7 @@ def _under_test(
     trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
     task = model_task(declaration, trained_on[0].declaration)
     path = runs.fetch_file(client, settings, run, runs.ONNX)
+    images = [version.images[sample.id] for version in trained_on for sample in version.samples_in(split="train")]
     return ModelUnderTest(
         name=plan.model,
         run_id=run.run_id,
@@ -225,9 +227,8 @@ def _under_test(
         declaration=declaration,
         labels=trained_on[0].declaration.labels,
         load=lambda threads: OnnxModel(path, threads),
-        trained_on=frozenset(
-            version.images[sample.id].sha256 for version in trained_on for sample in version.samples_in(split="train")
-        ),
+        trained_on=frozenset(image.sha256 for image in images),
+        trained_hashes=frozenset(perceptual_hashes(images, settings).values()),
         size_bytes=path.stat().st_size,
         task=task,
     )

@@ -150,7 +150,7 @@ def _limits(matrix: StoredMatrix) -> dict[str, float | None]:
 
 def _flips(matrix: StoredMatrix) -> FlipSummary:
     ranked = worst_first(matrix.flips)
-    commits = {item.reference.partition("@")[0].partition(":")[0]: item.commit for item in matrix.coverage}
+    commits = {item.reference.partition("@")[0].partition(":")[0]: item.commit for item in reversed(matrix.coverage)}
     bad = [
         (number, flips)
         for number, (_, flips) in enumerate(ranked, start=1)
