@@ -53,6 +53,16 @@ class LabelMap:
         """The numbers as an array of shape (H, W)."""
         return np.repeat(self.values, self.lengths).reshape(self.size_px)
 
+    def cut(self, box_px: tuple[int, int, int, int]) -> MapArray:
+        """Return the numbers inside a box x1, y1, x2, y2 (x2 and y2 lie outside) without unfolding the rest."""
+        x1, y1, x2, y2 = box_px
+        width = self.size_px[1]
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        first, last = np.searchsorted(ends, [y1 * width, y2 * width - 1], side="right")
+        begins = ends[first : last + 1] - self.lengths[first : last + 1]
+        lengths = np.minimum(ends[first : last + 1], y2 * width) - np.maximum(begins, y1 * width)
+        return np.repeat(self.values[first : last + 1], lengths).reshape(y2 - y1, width)[:, x1:x2]
+
     def translated(self, table: npt.NDArray[np.integer]) -> "LabelMap":
         """Return the map with ``table[n]`` where ``n`` stands."""
         return LabelMap(self.size_px, table[self.values].astype(np.int32), self.lengths)

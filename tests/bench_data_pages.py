@@ -36,7 +36,7 @@ FLAGS = (
 )  # fmt: skip
 DRAWN = """new Promise(done => {
   const paint = () => requestAnimationFrame(() => requestAnimationFrame(() => done(
-    [performance.now(), document.querySelectorAll(".tile").length, location.href])));
+    [performance.now(), document.querySelectorAll(".tile, .flip").length, location.href])));
   document.readyState === "complete" ? paint() : addEventListener("load", paint);
 })"""
 

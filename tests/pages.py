@@ -27,7 +27,7 @@ def make_samples(folder: Path, n: int) -> tuple[list[Sample], dict[str, Path]]:
     Two in a hundred have a box without area.
     """
     random = np.random.default_rng(0)
-    files = [_write_photo(folder / f"{number:04}.jpg", random) for number in range(min(n, N_FILES))]
+    files = [write_photo(folder / f"{number:04}.jpg", random) for number in range(min(n, N_FILES))]
     samples = []
     for number in range(n):
         xy, sides = random.uniform(0, 400, (OBJECTS, 2)), random.uniform(10, 79, (OBJECTS, 2))
@@ -62,7 +62,7 @@ def make_validation_page(folder: Path, n: int) -> Path:
     return page
 
 
-def _write_photo(path: Path, random: np.random.Generator) -> Path:
+def write_photo(path: Path, random: np.random.Generator) -> Path:
     """Write a smooth picture with some noise: it compresses as a photograph does, to about 40 KB."""
     width, height = SIZE_PX
     coarse_HWC = random.integers(0, 255, (8, 10, 3), dtype=np.uint8)

@@ -20,6 +20,14 @@ def test_runs_give_back_the_pixels(pixels_HW: np.ndarray) -> None:
     assert (runs.values[1:] != runs.values[:-1]).all()
 
 
+@given(st.data(), arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)))
+def test_a_box_is_cut_out_as_from_the_pixels(data: st.DataObject, pixels_HW: np.ndarray) -> None:
+    height, width = pixels_HW.shape
+    y1, x1 = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    y2, x2 = data.draw(st.integers(y1 + 1, height)), data.draw(st.integers(x1 + 1, width))
+    assert LabelMap.of(pixels_HW).cut((x1, y1, x2, y2)).tolist() == pixels_HW[y1:y2, x1:x2].tolist()
+
+
 def test_a_translated_map_holds_the_numbers_of_the_table() -> None:
     translated = LabelMap.of(np.array([[0, 1, 1], [2, 0, 2]])).translated(np.array([0, 5, 3]))
     assert translated.pixels.tolist() == [[0, 5, 5], [3, 0, 3]]

@@ -25,7 +25,7 @@ from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
 N_LEVELS = 101
-REPLICATES_AT_ONCE = 500  # ten thresholds of so many float64 stay in the cache
+REPLICATES_AT_ONCE = 1000  # ten thresholds of so many float64 stay in the cache
 TINY = float(np.spacing(1.0))
 
 

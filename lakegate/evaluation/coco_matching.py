@@ -4,7 +4,7 @@
 a threshold. Source: pycocotools ``COCOeval.evaluateImg`` (bounding boxes).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -72,13 +72,14 @@ def match_sample(
     iou_PT[(labels_P[:, None] != truth_labels[None, :]) & (truth_labels != ANY_LABEL)[None, :]] = 0.0
     prediction_J, truth_J = np.nonzero(iou_PT >= _thresholds()[0])
     iou_J = iou_PT[prediction_J, truth_J]
+    reached_J = (1 << np.searchsorted(_thresholds(), iou_J, side="right")) - 1
+    area_T, area_P = _areas(truth_T), _areas(boxes_P)
     is_true, is_ignored, counted = {}, {}, {}
     for size, (least_px2, most_px2) in SIZES_PX2.items():
-        area_T, area_P = _areas(truth_T), _areas(boxes_P)
         skipped_T = truth_ignored | (truth_labels == ANY_LABEL) | (area_T < least_px2) | (area_T > most_px2)
         order = np.lexsort((-truth_J, -iou_J, skipped_T[truth_J], prediction_J))
-        pairs = zip(prediction_J[order], truth_J[order], iou_J[order], strict=True)
-        is_true[size], ignored_P = _take(pairs, labels_P, skipped_T)
+        pairs = zip(*(column[order].tolist() for column in (prediction_J, truth_J, reached_J)), strict=True)
+        is_true[size], ignored_P = _take(pairs, labels_P.tolist(), skipped_T.tolist())
         is_outside_P = (area_P < least_px2) | (area_P > most_px2)
         is_ignored[size] = np.where(is_outside_P, ALL_BITS & ~is_true[size], ignored_P).astype(np.uint16)
         counted[size] = truth_labels[~skipped_T].astype(np.int64)
@@ -108,27 +109,24 @@ def best_of_each_label(scores: FloatArray, labels: IntArray, max_objects: int) -
     return kept
 
 
-def _take(pairs: Iterable[tuple[int, int, float]], labels_P: IntArray, skipped_T: BoolArray) -> tuple[BitArray, BitArray]:
+def _take(
+    pairs: Iterable[tuple[int, int, int]], labels: Sequence[int], is_skipped: Sequence[bool]
+) -> tuple[BitArray, BitArray]:
     """Give each prediction in turn the free object that it fits best, for all thresholds at once, as bits.
 
-    ``pairs`` (prediction, truth, IoU): by prediction, objects that count first, then by falling IoU.
+    ``pairs`` (prediction, truth, bits of the thresholds that their IoU reaches): by prediction, objects that count first, then
+    by falling IoU. Returns which thresholds each prediction is true at, and which it is ignored at.
     """
-    is_true, is_ignored = np.zeros(len(labels_P), np.uint16), np.zeros(len(labels_P), np.uint16)
+    true_bits, ignored_bits = [0] * len(labels), [0] * len(labels)
     taken: dict[tuple[int, int], int] = {}  # (label, truth): labels are judged apart, so each may take an ANY_LABEL once
-    for prediction, truth, iou in pairs:
-        key = (int(labels_P[prediction]), int(truth))
-        matched = int(is_true[prediction]) | int(is_ignored[prediction])
-        gained = _reached(iou) & ~taken.get(key, 0) & ~matched
+    for prediction, truth, reached in pairs:
+        key = labels[prediction], truth
+        gained = reached & ~taken.get(key, 0) & ~true_bits[prediction] & ~ignored_bits[prediction]
         taken[key] = taken.get(key, 0) | gained
-        (is_ignored if skipped_T[truth] else is_true)[prediction] |= gained
-    return is_true, is_ignored
+        (ignored_bits if is_skipped[truth] else true_bits)[prediction] |= gained
+    return np.array(true_bits, np.uint16), np.array(ignored_bits, np.uint16)
 
 
 @cache
 def _thresholds() -> FloatArray64:
     return np.linspace(0.5, 0.95, N_THRESHOLDS)
-
-
-def _reached(iou: float) -> int:
-    """Return the bits of the thresholds that this overlap reaches."""
-    return (1 << int(np.searchsorted(_thresholds(), iou, side="right"))) - 1

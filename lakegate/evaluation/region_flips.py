@@ -6,9 +6,8 @@ lie on its label.
 
 import numpy as np
 
-from lakegate.errors import BadInput
 from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample, NearPrediction
-from lakegate.evaluation.region_shapes import Part, region_parts, shown_shapes
+from lakegate.evaluation.region_shapes import Part, connected_parts, region_parts, shown_shapes
 from lakegate.evaluation.regions import FOUND_SHARE, JudgedRegions, RegionTruth
 from lakegate.label_map import MapArray
 
@@ -81,12 +80,12 @@ def _shown(near: NearPrediction | None, flip: Flip) -> str:
 
 def _what_is_there(flip: Flip, candidate: JudgedRegions, labels: tuple[str, ...]) -> str:
     """Say what the truth holds where the candidate shows a false shape."""
-    for shape in shown_shapes(candidate):
-        if labels[shape.label] == flip.label and shape.part.box_xyxy_px == flip.box_xyxy_px:
-            numbers = shape.part.of(candidate.truth.label_map.pixels)
-            most = int(np.bincount(numbers).argmax())
-            return "nothing is labelled there" if most == 0 else f"most of it is {labels[most - 1]}"
-    raise BadInput(f"no shape of {flip.label} lies at {flip.box_xyxy_px} in {flip.sample_key}; find the flips again")
+    x1, y1, x2, y2 = (int(side) for side in flip.box_xyxy_px)
+    is_shown = candidate.shown.cut((x1, y1, x2, y2)) == labels.index(flip.label) + 1
+    whole = max(connected_parts(is_shown), key=lambda part: part.box_area_px)  # others reach into the box only
+    numbers = whole.of(candidate.truth.label_map.cut((x1, y1, x2, y2)))
+    most = int(np.bincount(numbers).argmax())
+    return "nothing is labelled there" if most == 0 else f"most of it is {labels[most - 1]}"
 
 
 def percent(share: float) -> str:

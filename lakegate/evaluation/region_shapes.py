@@ -34,6 +34,11 @@ class Part:
         x1, y1, x2, y2 = self.box_px
         return float(x1), float(y1), float(x2), float(y2)
 
+    @property
+    def box_area_px(self) -> int:
+        """The number of pixels of the box."""
+        return int(self.mask.size)
+
     def of(self, pixels_HW: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what an array holds on these pixels, (area,)."""
         x1, y1, x2, y2 = self.box_px
@@ -84,8 +89,8 @@ def connected_parts(mask_HW: BoolArray) -> Iterator[Part]:
 
 def region_parts(truth: RegionTruth, indices: Sequence[int]) -> list[Part]:
     """Return the pixels of some regions that are seen, in the order of ``indices``."""
-    regions_HW, parts = truth.regions.pixels, []
+    parts = []
     for index in indices:
         x1, y1, x2, y2 = truth.boxes_px[index].tolist()
-        parts.append(Part((x1, y1, x2, y2), regions_HW[y1:y2, x1:x2] == index + 1))
+        parts.append(Part((x1, y1, x2, y2), truth.regions.cut((x1, y1, x2, y2)) == index + 1))
     return parts

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lakegate.detections import SCORE_FLOOR
+from lakegate.evaluation.bootstrap import CONFIDENCE, N_REPLICATES, SEED
 from lakegate.evaluation.evidence import evidence_digest, matrix_json
 from lakegate.evaluation.gallery import IMAGES_PER_CHUNK, KIND_TITLES, MAX_IMAGES, Gallery, make_gallery
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
@@ -22,7 +23,7 @@ from lakegate.thumbnails import Thumbnails
 
 __all__ = ["evidence_digest", "matrix_json", "matrix_markdown", "render_matrix_html"]
 
-CONFIDENCE_WORDS = "95 %"
+CONFIDENCE_WORDS = f"{CONFIDENCE * 100:g} %"
 MAX_LABEL_TABLES = 100
 HOW_JUDGED = {
     "detection": (
@@ -78,6 +79,8 @@ def render_matrix_html(
         digest=evidence_digest(matrix, verdict),
         min_samples=MIN_SAMPLES,
         min_objects=MIN_OBJECTS,
+        n_replicates=N_REPLICATES,
+        seed=SEED,
         **_tables(matrix),
         **_flips(matrix, gallery, unit),
     )

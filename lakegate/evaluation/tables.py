@@ -14,6 +14,7 @@ ORDER = (
     "missed_per_image", "false_per_image", "empty_alarm_rate", "calibration_error",
 )  # fmt: skip
 ERROR_PREFIX = "tide_"
+FLIPS = "negative_flip_rate"  # has rows of its own
 WORDS = {
     **SHORT_WORDS,
     "accuracy": "accuracy",
@@ -90,7 +91,7 @@ class FlipRow:
 
 def metrics_of(cells: Sequence[Cell]) -> list[str]:
     """Return the metrics that some cell holds, in the order in which they are shown."""
-    found = dict.fromkeys(name for cell in cells for name in (*cell.candidate, *(cell.baseline or {})))
+    found = dict.fromkeys(name for cell in cells for name in (*cell.candidate, *(cell.baseline or {})) if name != FLIPS)
     return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
@@ -192,8 +193,12 @@ def _count(cell: Cell, kind: Literal["positive", "new_false"], label: str) -> st
 
 
 def _share_of_units(cell: Cell, label: str) -> str:
-    share = cell.value("negative_flip_rate", label)
-    return NO_VALUE if share is None else f"{cell.n_flips['negative'].get(label, 0)} ({share * 100:.1f} %)"
+    share = cell.value(FLIPS, label)
+    if share is None:
+        return NO_VALUE
+    told = cell.intervals.get("candidate", {}).get(FLIPS, {}).get(label)
+    between = "" if told is None else f", {interval_words((told[0] * 100, told[1] * 100), 1)}"
+    return f"{cell.n_flips['negative'].get(label, 0)} ({share * 100:.1f} %{between})"
 
 
 def _is_share(metric: str) -> bool:
@@ -227,10 +232,9 @@ def _difference(value: float, metric: str, decimals: int) -> tuple[str, Change]:
     if float(text) == 0:
         return text, "same"
     signed = f"{'+' if value > 0 else '−'}{text}"
-    if metric not in METRICS and not metric.startswith(ERROR_PREFIX):
-        return signed, ""  # which direction is good is not known here
-    is_good = METRICS[metric].higher_is_better if metric in METRICS else False
-    return signed, "better" if (value > 0) == is_good else "worse"
+    if metric not in METRICS:
+        return signed, ""  # a metric of [metrics]: which direction is good is not known here
+    return signed, "better" if (value > 0) == METRICS[metric].higher_is_better else "worse"
 
 
 def _text(value: float | None, decimals: int) -> str:

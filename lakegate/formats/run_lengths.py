@@ -30,7 +30,7 @@ def rle_of_runs(runs: Sequence[int], height_px: int, width_px: int) -> Rle:
 
 def rle_of_text(counts: str, height_px: int, width_px: int) -> Rle:
     """Return the mask of COCO's compressed run lengths; raises ``ValueError`` as :func:`rle_of_runs` does."""
-    return rle_of_runs(_runs_of_text(counts), height_px, width_px)
+    return rle_of_runs(runs_of_text(counts), height_px, width_px)
 
 
 def rle_of_coco(segmentation: dict[str, Any]) -> Rle:
@@ -83,8 +83,11 @@ def _joined(runs: Sequence[int]) -> list[int]:
     return joined
 
 
-def _runs_of_text(counts: str) -> list[int]:
-    """Undo COCO's text: five bits a letter, lowest first, and from the fourth run on the difference to the last but one."""
+def runs_of_text(counts: str) -> list[int]:
+    """Return the runs of COCO's compressed text, background first; raises ``ValueError`` where it is none.
+
+    Five bits a letter, lowest first, and from the fourth run on the difference to the last but one.
+    """
     runs: list[int] = []
     value = shift = 0
     for letter in counts:

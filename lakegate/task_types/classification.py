@@ -8,8 +8,10 @@ from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
 from lakegate.evaluation.class_flips import class_flip_words, class_panels, find_class_flips
-from lakegate.evaluation.classes import ClassStatistics, ClassTruth, JudgedClass, class_truth_of, count_images, judge_class
+from lakegate.evaluation.class_plots import class_plots
+from lakegate.evaluation.classes import ClassTruth, JudgedClass, class_statistics, class_truth_of, count_images, judge_class
 from lakegate.evaluation.judged import Flip, JudgedSample, Panel
+from lakegate.evaluation.plots import Plots
 from lakegate.imaging import FloatArray, InputImage
 from lakegate.label_map import check_probabilities
 from lakegate.samples import Sample
@@ -54,7 +56,7 @@ class ClassificationType:
         self, judgements: Sequence[JudgedClass], labels: Sequence[str], view: LabelView, operating: OperatingTable  # noqa: ARG002
     ) -> SampleStatistics:
         """Return accuracy, macro F1, precision, recall and calibration error."""
-        return ClassStatistics(judgements, labels)
+        return class_statistics(judgements, labels)
 
     def count_units(self, truth: ClassTruth, n_labels: int) -> IntArray:
         """Return 1 for the image's label."""
@@ -71,6 +73,10 @@ class ClassificationType:
     def panels(self, judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
         """Return the image with the labels in words."""
         return class_panels(judged, labels)
+
+    def plots(self, judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
+        """Return how sure the models are against how right, and which label is taken for which."""
+        return class_plots(judged, labels, common)
 
 
 TASK_TYPE = ClassificationType()

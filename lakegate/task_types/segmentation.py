@@ -6,15 +6,17 @@ import numpy as np
 
 from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
+from lakegate.evaluation.class_plots import region_plots
 from lakegate.evaluation.judged import Flip, JudgedSample, Panel
+from lakegate.evaluation.plots import Plots
 from lakegate.evaluation.region_flips import find_region_flips, region_flip_words
 from lakegate.evaluation.region_panels import region_panels
 from lakegate.evaluation.regions import (
     JudgedRegions,
-    PixelStatistics,
     RegionTruth,
     count_regions,
     judge_regions,
+    pixel_statistics,
     region_truth_of,
 )
 from lakegate.imaging import FloatArray, InputImage
@@ -61,7 +63,7 @@ class SegmentationType:
         self, judgements: Sequence[JudgedRegions], labels: Sequence[str], view: LabelView, operating: OperatingTable  # noqa: ARG002
     ) -> SampleStatistics:
         """Return mIoU, Dice, precision and recall of pixels."""
-        return PixelStatistics(judgements, labels)
+        return pixel_statistics(judgements, labels)
 
     def count_units(self, truth: RegionTruth, n_labels: int) -> IntArray:
         """Return the regions of each label; those that others cover are not counted."""
@@ -78,6 +80,10 @@ class SegmentationType:
     def panels(self, judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
         """Return outlines: true regions, shapes on their label, false shapes, missed regions."""
         return region_panels(judged, labels)
+
+    def plots(self, judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
+        """Return which pixels are taken for what."""
+        return region_plots(judged, labels, common)
 
 
 TASK_TYPE = SegmentationType()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEAN_RGB, DEVIATION_RGB = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, in the range 0..255
+SMALLEST_PX = 64
 
 
 class LibraryClassifier(nn.Module):
@@ -72,8 +73,14 @@ def build_library_network(library: str, name: str, n_classes: int, task: ModelTa
     """Build ``name`` of timm or torchvision for a task.
 
     Raises:
-        BadDeclaration: the library has no such network for the task, or cannot build it for this number of labels.
+        BadDeclaration: the library has no such network for the task, or one that takes images of one size only.
     """
+    network = _make(library, name, n_classes, task)
+    _require_any_size(f"{library}:{name}", network)
+    return network
+
+
+def _make(library: str, name: str, n_classes: int, task: ModelTask) -> nn.Module:
     full = f"{library}:{name}"
     if (library, task) == ("timm", "classification"):
         import timm
@@ -88,7 +95,7 @@ def build_library_network(library: str, name: str, n_classes: int, task: ModelTa
             return LibraryClassifier(full, models.get_model(name, weights=None, num_classes=n_classes))
         made = models.get_model(name, weights=None, weights_backbone=None, num_classes=n_classes + 1)
         return LibrarySegmenter(full, made)
-    raise BadDeclaration(f"[architecture] name = '{full}': no network of {library} is supported for {task} yet")
+    raise BadDeclaration(f"[architecture] name = '{full}': no network of {library} is supported for {task}")
 
 
 def _require_known(full: str, name: str, known: "Sequence[str]", task: ModelTask) -> None:
@@ -97,6 +104,20 @@ def _require_known(full: str, name: str, known: "Sequence[str]", task: ModelTask
         raise BadDeclaration(
             f"[architecture] name = '{full}': the installed {library} has no network '{name}' for {task}{nearest(name, known)}"
         )
+
+
+def _require_any_size(full: str, network: nn.Module) -> None:
+    """Run the network once at the smallest size that an export is compared at."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, 3, SMALLEST_PX, SMALLEST_PX))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise BadDeclaration(
+            f"[architecture] name = '{full}' does not take images of {SMALLEST_PX} × {SMALLEST_PX} px ({error}); choose a "
+            "network that takes any multiple of 32, such as a convolutional one"
+        ) from error
+    network.train()
 
 
 def _one_tensor(name: str, found: Any) -> Tensor:

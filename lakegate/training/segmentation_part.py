@@ -73,14 +73,17 @@ class SegmentationPart:
 
 
 def dice_loss(probabilities_NCHW: "Tensor", classes_NHW: "Tensor") -> "Tensor":
-    """Return 1 - the soft Dice coefficient of each image, averaged over its labels without the background, (N,).
+    """Return 1 - the soft Dice coefficient of each image, averaged over the labels that it has, (N,); 0 where it has none.
 
-    Source: Milletari et al., "V-Net", 3DV 2016; smoothed, so that a label that is absent and not predicted costs nothing.
+    What is predicted of absent labels is left to the cross-entropy: Dice would cost as much for a trace of it as for a lot.
+    Source: Milletari et al., "V-Net", 3DV 2016.
     """
     truth = functional.one_hot(classes_NHW, probabilities_NCHW.shape[1]).permute(0, 3, 1, 2)[:, 1:].float()
     found = probabilities_NCHW[:, 1:]
     common, total = (found * truth).sum(dim=(2, 3)), (found + truth).sum(dim=(2, 3))
-    return (1 - (2 * common + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)).mean(dim=1)
+    is_there = (truth.sum(dim=(2, 3)) > 0).float()
+    losses_NC = 1 - (2 * common + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)
+    return (losses_NC * is_there).sum(dim=1) / is_there.sum(dim=1).clamp(1)
 
 
 def _most_covering(classes_HW: np.ndarray[Any, np.dtype[np.int16]], output_px: tuple[int, int]) -> np.ndarray[Any, Any]:

@@ -15,8 +15,9 @@ class TinyClassifier(nn.Module):
 
     def __init__(self, n_classes: int, width: int = 24) -> None:
         super().__init__()
-        stages = [conv_block(3, width, stride=2, kernel_px=5)]
-        for n_in, n_out in ((width, width * 2), (width * 2, width * 3), (width * 3, width * 4), (width * 4, width * 6)):
+        # One convolution of stride 4, as in the tiny detector: two of stride 2 took half of the training time on a CPU.
+        stages = [conv_block(3, width * 2, stride=4, kernel_px=7)]
+        for n_in, n_out in ((width * 2, width * 3), (width * 3, width * 4), (width * 4, width * 6)):
             stages.append(nn.Sequential(conv_block(n_in, n_out, stride=2), Residual(n_out)))
         self.stages = nn.Sequential(*stages)
         self.dropout = nn.Dropout(DROPPED_SHARE)

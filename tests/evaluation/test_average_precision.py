@@ -84,7 +84,7 @@ def test_many_replicates_are_the_same_as_one_by_one() -> None:
     weights = random.multinomial(8, np.full(8, 1 / 8), size=1003).astype(float)
     together = matches.ap(weights)
     assert together.shape == (1003, 10, 2)
-    for row in (0, 499, 500, 1002):
+    for row in (0, 999, 1000, 1002):
         np.testing.assert_array_equal(together[row], matches.ap(weights[row : row + 1])[0])
     np.testing.assert_array_equal(matches.ap(weights, [9, 0]), together[:, [9, 0]])
 
