@@ -23,8 +23,9 @@ def ap_of(scenes: Sequence[Scene], n_labels: int, weights: np.ndarray, max_objec
 
 def assert_equal_to_pycocotools(scenes: Sequence[Scene], n_labels: int, max_objects: int = 100) -> None:
     wanted = reference(scenes, n_labels, max_objects).mean(axis=1)
-    found = ap_of(scenes, n_labels, np.ones((1, len(scenes))), max_objects)[0]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=EQUAL, equal_nan=True)
+    for n_rows in (1, 20):  # few and many rows go different ways
+        found = ap_of(scenes, n_labels, np.ones((n_rows, len(scenes))), max_objects)[-1]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=EQUAL, equal_nan=True)
 
 
 @st.composite
@@ -47,7 +48,7 @@ def coarse_scenes(draw: st.DrawFn) -> list[Scene]:
     return scenes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(coarse_scenes(), st.sampled_from([1, 2, 100]))
 def test_it_equals_pycocotools_where_scores_and_overlaps_are_equal_and_objects_are_ignored(scenes, max_objects) -> None:
     assert_equal_to_pycocotools(scenes, 2, max_objects)
@@ -64,8 +65,9 @@ def test_a_row_of_weights_equals_pycocotools_on_images_that_are_there_so_often(s
     random = np.random.default_rng(seed)
     scenes = [random_scene(random, 3) for _ in range(25)]
     drawn = random.multinomial(25, np.full(25, 1 / 25), size=3).astype(float)
-    found = ap_of(scenes, 3, drawn)
-    for row, counts in zip(found, drawn.astype(int), strict=True):
+    few, many = ap_of(scenes, 3, drawn), ap_of(scenes, 3, np.repeat(drawn, 5, axis=0))[::5]
+    np.testing.assert_allclose(few, many, rtol=0, atol=1e-12)
+    for row, counts in zip(many, drawn.astype(int), strict=True):
         repeated = [scene for scene, count in zip(scenes, counts, strict=True) for _ in range(count)]
         np.testing.assert_allclose(row, reference(repeated, 3).mean(axis=1), rtol=0, atol=EQUAL, equal_nan=True)
 
@@ -75,7 +77,7 @@ def test_a_subset_by_weights_is_the_subset() -> None:
     scenes = [random_scene(random, 3) for _ in range(20)]
     chosen = np.arange(20) % 3 == 0
     few = ap_of([scene for scene, is_chosen in zip(scenes, chosen, strict=True) if is_chosen], 3, np.ones((1, 7)))
-    np.testing.assert_array_equal(ap_of(scenes, 3, chosen[None].astype(float)), few)
+    np.testing.assert_allclose(ap_of(scenes, 3, chosen[None].astype(float)), few, rtol=0, atol=1e-12)
 
 
 def test_many_replicates_are_the_same_as_one_by_one() -> None:
@@ -85,7 +87,7 @@ def test_many_replicates_are_the_same_as_one_by_one() -> None:
     together = matches.ap(weights)
     assert together.shape == (1003, 10, 2)
     for row in (0, 999, 1000, 1002):
-        np.testing.assert_array_equal(together[row], matches.ap(weights[row : row + 1])[0])
+        np.testing.assert_allclose(together[row], matches.ap(weights[row : row + 1])[0], rtol=0, atol=1e-12)
     np.testing.assert_array_equal(matches.ap(weights, [9, 0]), together[:, [9, 0]])
 
 

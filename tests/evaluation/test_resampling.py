@@ -173,15 +173,38 @@ def test_no_sample_at_all_can_be_drawn() -> None:
     assert (draws.weights.shape, draws.n_groups) == ((4, 0), 0)
 
 
+@pytest.mark.parametrize("n_groups", [6, 30, 200])
+def test_an_interval_covers_the_true_value_as_often_as_it_says(n_groups: int) -> None:
+    random = np.random.default_rng(10)
+    draws = draw_groups([f"{group:06d}" for group in range(n_groups)], N_REPLICATES, 10)
+    n_objects = random.choice([1, 3, 10], (N_COMPARISONS, n_groups))
+    n_found = random.binomial(n_objects, random.beta(8, 2, n_objects.shape)).astype(float)
+    recall_RN = (draws.counts @ n_found.T) / (draws.counts @ n_objects.T)
+    found = [interval(np.ascontiguousarray(row), draws) for row in recall_RN.T]
+    covers = sum(item.low <= 0.8 <= item.high for item in found) / N_COMPARISONS
+    assert covers == pytest.approx(0.95, abs=binomial_error(0.95) + 0.01)
+
+
 def test_an_interval_leaves_out_what_cannot_be_said_and_says_how_much_that_is() -> None:
-    found = interval(np.append(np.arange(101.0), [np.nan] * 101), 0.5)
-    assert (found.low, found.high, found.unsaid) == (25.0, 75.0, 0.5)
-    for values in (np.array([np.nan]), np.zeros(0)):
-        nothing = interval(values)
+    draws = draw_groups([f"{group:06d}" for group in range(400)], N_REPLICATES, 0)
+    values = draws.counts[:, :200].mean(axis=1)
+    whole = interval(values, draws, 0.9)
+    assert (whole.low, whole.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])), abs=0.01)
+    values[::2] = np.nan
+    half = interval(values, draws, 0.9)
+    assert (half.low, half.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+    assert (whole.unsaid, half.unsaid) == (0.0, 0.5)
+    for nothing in (interval(np.full(N_REPLICATES, np.nan), draws), interval(np.zeros(0), draws)):
         assert math.isnan(nothing.low)
         assert nothing.unsaid == 1.0
     with pytest.raises(BadInput, match=r"for example 0\.95, came 95"):
-        interval(np.zeros(3), 95)
+        interval(values, draws, 95)
+
+
+def test_an_interval_of_what_never_changes_is_that_value() -> None:
+    draws = draw_groups(["a"], N_REPLICATES, 0)
+    found = interval(np.full(N_REPLICATES, 0.7), draws)
+    assert (found.low, found.high) == (0.7, 0.7)
 
 
 def test_holm_takes_the_smallest_first_and_stops_at_the_first_that_fails() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lakegate.errors import BadInput
 from lakegate.evaluation.operating_sums import OperatingCounts, count_sample, operating_statistics
-from lakegate.evaluation.sums import SumMetric, SumStatistics, ratio
+from lakegate.evaluation.sums import JoinedStatistics, SumMetric, SumStatistics, ratio
 
 LABELS = ("cell", "plate")
 
@@ -87,6 +87,16 @@ def test_only_what_is_asked_is_measured() -> None:
     statistics = operating_statistics([counted([(0, 20)], [True], [])], LABELS)
     assert statistics.metrics == ("precision", "recall", "missed_per_image", "false_per_image", "empty_alarm_rate")
     assert set(statistics.values(np.ones((1, 1)), only={"recall", "map"})) == {"recall"}
+
+
+def test_joined_statistics_measure_what_their_parts_do() -> None:
+    operating = operating_statistics([counted([(0, 20)], [True], []), counted([], [], [])], LABELS)
+    own = SumStatistics({"n": np.ones((2, 1))}, {"count": SumMetric(("",), ("n",), lambda n: n)})
+    joined = JoinedStatistics(operating, own)
+    assert joined.metrics == (*operating.metrics, "count")
+    weights = np.array([[1.0, 2.0]])
+    np.testing.assert_equal(joined.values(weights), {**operating.values(weights), "count": {"": np.array([3.0])}})
+    assert set(joined.values(weights, only={"count", "recall"})) == {"count", "recall"}
 
 
 def test_no_sample_at_all_gives_no_value() -> None:
