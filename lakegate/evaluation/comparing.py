@@ -8,13 +8,14 @@ import numpy as np
 from lakegate.catalog import split_reference
 from lakegate.errors import BadInput
 from lakegate.evaluation.bootstrap import ResampledCell
-from lakegate.evaluation.cell_statistics import JoinedStatistics, flip_statistics, own_statistics
+from lakegate.evaluation.cell_statistics import flip_statistics, own_statistics
 from lakegate.evaluation.judged import FLIP_KINDS, Flip, JudgedSample
 from lakegate.evaluation.latency import measure_latency
 from lakegate.evaluation.matrix import Cell, CellKind, Changes, Coverage, InferenceCount, Matrix, Measured, ModelFacts
 from lakegate.evaluation.own_metrics import OwnFunction, load_functions
 from lakegate.evaluation.partition import Partition, partition
 from lakegate.evaluation.predictions import LazyModel, ModelUnderTest, PredictionSet, predict, prediction_key, runtime_name
+from lakegate.evaluation.sums import JoinedStatistics
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD
 from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.samples import Sample
@@ -251,7 +252,7 @@ def _statistics(
         ]
         if len(judges) > 1 and not is_baseline:
             parts.append(flip_statistics(column.samples, flips, units_SK, labels))
-        found.append(JoinedStatistics(parts))
+        found.append(JoinedStatistics(*parts))
     return found
 
 
