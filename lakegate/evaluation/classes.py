@@ -67,6 +67,8 @@ def class_truth_of(sample: Sample, labels: Sequence[str]) -> ClassTruth:
 def judge_class(probabilities: FloatArray, truth: ClassTruth, view: LabelView) -> JudgedClass:
     """Hold a prediction (own labels,) against the truth; of equally probable labels the model names its first.
 
+    Where several of its labels are one label of the space, their probabilities are added.
+
     Raises:
         BadInput: the prediction is about another number of labels than the model has.
     """
@@ -75,8 +77,9 @@ def judge_class(probabilities: FloatArray, truth: ClassTruth, view: LabelView) -
             f"expected the probabilities of {len(view.to_space)} labels, came {probabilities.shape}; export the model again"
         )
     in_space = np.zeros(len(view.known), np.float32)
-    in_space[view.to_space] = probabilities
-    return JudgedClass(truth, in_space, int(view.to_space[probabilities.argmax()]), bool(view.known[truth.label]))
+    np.add.at(in_space, view.to_space, probabilities)
+    predicted = int(view.to_space[in_space[view.to_space].argmax()])
+    return JudgedClass(truth, in_space, predicted, bool(view.known[truth.label]))
 
 
 def confusion(judged: Sequence[JudgedClass], n_labels: int) -> IntArray:

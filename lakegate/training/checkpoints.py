@@ -37,6 +37,13 @@ class Checkpoint:
     train_s: float
     averaged: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
+
+    @property
+    def made_on(self) -> str:
+        """Where the epochs so far ran, as words."""
+        processes = f" in each of {self.processes} processes" if self.processes > 1 else ""
+        return f"{self.device} with {self.threads} threads{processes}"
 
 
 def save_tensors(content: dict[str, Any], path: Path) -> None:

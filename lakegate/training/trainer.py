@@ -113,11 +113,10 @@ class Trainer:
         self._note(*notes)
         if checkpoint is None:
             return None
-        made_by, here = (checkpoint.threads, checkpoint.device), (self.job.threads, self.job.device)
-        if made_by != here:
+        if checkpoint.made_on != self._checkpoint(0).made_on:
             self._note(
-                f"epochs up to {checkpoint.epoch} ran on {checkpoint.device} with {checkpoint.threads} threads, "
-                f"the others on {self.job.device} with {self.job.threads}: the weights are not bit-identical to one run"
+                f"epochs up to {checkpoint.epoch} ran on {checkpoint.made_on}, the others on {self._checkpoint(0).made_on}: "
+                "the weights are not bit-identical to one run"
             )
         self.network.load_state_dict(checkpoint.model)
         if self.averaged:
@@ -139,7 +138,7 @@ class Trainer:
         if self.validation.words and best_epoch(self.history) == epoch + 1:
             self.best = {name: tensor.cpu().clone() for name, tensor in self._kept_network().state_dict().items()}
         if self.group.is_first:
-            self._save(epoch + 1)
+            save_checkpoint(self._checkpoint(epoch + 1), self.folder)
         return metrics
 
     def _learn(self, epoch: int) -> dict[str, float]:
@@ -181,11 +180,11 @@ class Trainer:
         """Return the network that is validated and kept: the averaged one where there is one."""
         return self.averaged.network if self.averaged else self.network
 
-    def _save(self, epoch: int) -> None:
+    def _checkpoint(self, epoch: int) -> Checkpoint:
         rng: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if self.job.device == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state()
-        checkpoint = Checkpoint(
+        return Checkpoint(
             job_digest=self.job.digest,
             epoch=epoch,
             threads=self.job.threads,
@@ -197,8 +196,8 @@ class Trainer:
             train_s=self.train_s,
             averaged=self.averaged.network.state_dict() if self.averaged else {},
             best=self.best,
+            processes=self.group.size,
         )
-        save_checkpoint(checkpoint, self.folder)
 
     def _write_models(self) -> None:
         """Write the best weights as ``model.pt``, and the last ones as ``last.pt`` where they are others."""

@@ -102,6 +102,17 @@ def test_an_image_whose_label_the_model_does_not_know_is_never_its_error() -> No
     assert all(value is None for by_label in measured([unknown]).values() for value in by_label.values())
 
 
+def test_labels_that_are_one_in_the_comparison_are_judged_together() -> None:
+    view = LabelView(np.array([2, 1, 2]), np.array([False, True, True, False]))  # two kinds of melon, and lemon
+    judged_as = judge_class(np.array([0.3, 0.4, 0.3], np.float32), ClassTruth(2), view)
+    assert (judged_as.predicted, judged_as.is_right, judged_as.probability) == (2, True, pytest.approx(0.6))
+
+
+def test_of_equally_probable_labels_the_models_first_one_is_named() -> None:
+    view = LabelView.of(LABELS[::-1], LABELS)
+    assert judge_class(np.full(4, 0.25, np.float32), ClassTruth(0), view).predicted == 3
+
+
 def test_a_prediction_about_other_labels_is_refused() -> None:
     with pytest.raises(BadInput, match="probabilities of 4 labels"):
         judge_class(np.ones(3, np.float32) / 3, ClassTruth(0), EVERY_LABEL)
