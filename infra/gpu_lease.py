@@ -71,7 +71,7 @@ def _take(path: Path, uuid: str, wait_s: float) -> None:
         time.sleep(0.1)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    os.set_inheritable(descriptor, True)  # Prefect executes the engine in this process
+    os.set_inheritable(descriptor, True)  # kept over an exec; subprocess closes it in children
 
 
 def _set_guard(uuid: str) -> None:

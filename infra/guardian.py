@@ -1,7 +1,7 @@
 """Ends a flow run's processes when its worker ends. Started as a script with two pids; imports no package.
 
-PR_SET_PDEATHSIG cannot do this: Prefect 3.8.8 runs a pull step in a short-lived thread of a process that then executes
-the engine, and the kernel keeps the signal per thread. A pidfd is of one process, also after its pid is given away.
+PR_SET_PDEATHSIG cannot do this: Prefect 3.8.8 runs a pull step in a short-lived thread, and the kernel keeps the signal per
+thread. A pidfd is of one process, also after its pid is given away.
 """
 
 import os

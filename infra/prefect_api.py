@@ -1,5 +1,6 @@
-"""The few calls to a Prefect server's REST API that set a machine up, without importing Prefect (which takes seconds)."""
+"""The calls to a Prefect server's REST API that set a machine up and follow a flow run; importing Prefect takes seconds."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from lakegate.errors import SetupProblem
+from lakegate.errors import BadInput, ServiceRefused, SetupProblem
 
 PAGE = 200
 BUSY = Retry(
@@ -20,6 +21,10 @@ BUSY = Retry(
     raise_on_status=False,
 )
 """On SQLite the server answers 503 while another write holds the database; what it refused so did not happen."""
+
+
+class NoAnswer(SetupProblem):
+    """Nothing answers at the server's address, or the connection broke."""
 
 
 class PrefectApi:
@@ -59,11 +64,41 @@ class PrefectApi:
         """Remove the thing at ``path``; one that is gone already is no error."""
         self._call("DELETE", path, None)
 
+    def serves(self, pool: str) -> bool:
+        """Tell whether a live worker serves the work pool."""
+        workers = self.every(f"work_pools/{pool}/workers/filter", {}) if self.get(f"work_pools/{pool}") else []
+        return any(worker["status"] == "ONLINE" for worker in workers)
+
+    def start(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Create a flow run of the deployment ``<flow>/<name>``; return its id.
+
+        Raises:
+            SetupProblem: the server has no such deployment. BadInput: the parameters do not fit its form.
+        """
+        found = self.get(f"deployments/name/{deployment}")
+        if found is None:
+            raise SetupProblem(f"the Prefect server has no '{deployment}'; apply the deployments with `lakegate up`")
+        answer = self._call("POST", f"deployments/{found['id']}/create_flow_run", {"parameters": dict(parameters)})
+        if not answer.ok:
+            raise BadInput(f"Prefect refused the parameters of {deployment}: {answer.text[:500]}")
+        return str(answer.json()["id"])
+
+    def resume(self, run_id: str, run_input: Mapping[str, Any]) -> None:
+        """Let a suspended flow run go on with what a person filled in.
+
+        Raises:
+            ServiceRefused: it does not wait, or the form does not fit.
+        """
+        answer = self.post(f"flow_runs/{run_id}/resume", {"run_input": dict(run_input)}) or {}
+        if answer.get("status") != "ACCEPT":  # Prefect refuses with 200
+            reason = (answer.get("details") or {}).get("reason") or answer
+            raise ServiceRefused(f"Prefect did not resume the flow run {run_id}: {reason}")
+
     def _call(self, method: str, path: str, body: Any) -> requests.Response:
         try:
             answer = self._session.request(method, f"{self.url}/{path}", json=body, timeout=30)
         except requests.RequestException as error:
-            raise SetupProblem(f"the Prefect server at {self.url} does not answer ({error}); run `lakegate up`") from error
+            raise NoAnswer(f"the Prefect server at {self.url} does not answer ({error}); run `lakegate up`") from error
         if not answer.ok and answer.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             raise SetupProblem(f"the Prefect server answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer

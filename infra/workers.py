@@ -59,8 +59,7 @@ def start_worker(settings: Settings, spec: WorkerSpec, prefect_api_url: str, *, 
     """
     if processes.living(settings.home, spec.service):
         return
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
-    command += ["--pool", spec.pool, "--name", worker_name(settings, spec)]
+    command = [sys.executable, "-m", "infra.engine_worker", "--pool", spec.pool, "--name", worker_name(settings, spec)]
     if spec.gpu:
         command += ["--limit", "1"]
     environment = processes.service_environment(settings.home, worker_environment(settings, spec, prefect_api_url))

@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from infra.prefect_api import NoAnswer, PrefectApi
 from lakegate.catalog import load_model
 from lakegate.errors import BadInput, NotApproved, UnknownName
 from lakegate.lake.client import LakeClient
@@ -17,7 +17,7 @@ from lakegate.registry.documents import Decision, ReleaseRequest
 from lakegate.registry.roles import ROLES_FILE, load_roles, may_approve
 from lakegate.registry.store import EVIDENCE, read_document
 from lakegate.settings import Settings
-from lakegate_cli.flow_runs import follow_run, prepare_environment
+from lakegate_cli.flow_runs import follow_run
 
 CODE_VARIABLE = "LAKEGATE_CODE"
 DEMO_APPROVER = "demo-approver"
@@ -38,8 +38,8 @@ def decide(settings: Settings, model: str, words: DecisionWords, say: Callable[[
     recorded = releases.decide(client, request, words)
     waiting = _waiting_run(settings, request)
     if waiting is not None:
-        _resume(waiting, recorded)
-        follow_run(settings, str(waiting.id), say)
+        _resume(settings, waiting, recorded)
+        follow_run(settings, waiting, say)
     return finish(client, request)
 
 
@@ -98,37 +98,23 @@ def demo_code(settings: Settings, model: str) -> str:
         return one_time_codes.next_code(settings, DEMO_APPROVER)
 
 
-def _waiting_run(settings: Settings, request: ReleaseRequest) -> Any:
-    """Return the suspended run of release-model that proposed this request; ``None`` where there is none."""
+def _waiting_run(settings: Settings, request: ReleaseRequest) -> str | None:
+    """Return the id of the suspended run of release-model that proposed this request; ``None`` where there is none."""
     if not settings.prefect_api_url:
         return None
-    prepare_environment(settings)
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterState
-    from prefect.client.schemas.filters import FlowRunFilterStateType as StateTypes
-    from prefect.client.schemas.objects import StateType
-    from prefect.client.schemas.sorting import FlowRunSort
-
+    asked = {"flows": {"name": {"any_": ["release-model"]}}, "flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
     try:
-        with get_client(sync_client=True) as client:
-            found = client.read_flow_runs(
-                flow_filter=FlowFilter(name=FlowFilterName(any_=["release-model"])),
-                flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=StateTypes(any_=[StateType.PAUSED]))),
-                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            )
-    except httpx.TransportError:
+        found = PrefectApi(settings.prefect_api_url).every("flow_runs/filter", {**asked, "sort": "EXPECTED_START_TIME_DESC"})
+    except NoAnswer:
         return None  # no server, so nothing waits there: the release is finished here
     lake = LakeClient(settings)
-    return next((run for run in found if _proposed(lake, run) == request), None)
+    return next((str(run["id"]) for run in found if _proposed(lake, str(run["id"])) == request), None)
 
 
-def _proposed(lake: LakeClient, run: Any) -> ReleaseRequest | None:
-    return read_document(lake, EVIDENCE, f"flow-runs/{run.id}.json", ReleaseRequest)
+def _proposed(lake: LakeClient, run_id: str) -> ReleaseRequest | None:
+    return read_document(lake, EVIDENCE, f"flow-runs/{run_id}.json", ReleaseRequest)
 
 
-def _resume(run: Any, decision: Decision) -> None:
-    from prefect.flow_runs import resume_flow_run
-
+def _resume(settings: Settings, run_id: str, decision: Decision) -> None:
     form = {"decision": decision.decision, "approver": decision.approver, "reason": decision.reason, "code": ""}
-    resume_flow_run(run.id, run_input=form)
+    PrefectApi(settings.prefect_api_url).resume(run_id, form)

@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+from infra.prefect_api import PrefectApi
 from lakegate.errors import ServiceUnavailable
 from lakegate.settings import Settings
-from lakegate_cli.flow_runs import Until, prepare_environment
+from lakegate_cli.flow_runs import ENDS, Until, prepare_environment
 
 EVENT_TIMEOUT_S = 120.0
 POLL_S = 0.5
@@ -77,19 +77,15 @@ def start_release(settings: Settings, model: str, reference: str) -> EventRun:
 
 def training_is_over(run_id: str) -> Until:
     """Return a predicate for ``follow_run``: the training of that release ended, or it goes on with what it found."""
-    from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterParentFlowRunId
 
-    parent = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(run_id)]))
-
-    def is_over(client: Any) -> bool:
+    def is_over(api: PrefectApi) -> bool:
         def children(*flows: str) -> list[Any]:
-            named = FlowFilter(name=FlowFilterName(any_=list(flows)))
-            found: list[Any] = client.read_flow_runs(flow_filter=named, flow_run_filter=parent)
-            return found
+            asked = {"flows": {"name": {"any_": list(flows)}}, "flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
+            return api.every("flow_runs/filter", asked)
 
         trainings = children("train-model")
         if trainings:
-            return all(run.state is not None and run.state.is_final() for run in trainings)
+            return all(run["state_type"] in ENDS for run in trainings)
         return bool(children("export-model", "compare-models"))
 
     return is_over

@@ -8,6 +8,7 @@ import typer
 from lakegate.catalog import load_dataset
 from lakegate.lifecycle.sources import check_address, is_remote
 from lakegate.settings import Settings
+from lakegate.slices import parse_predicate
 from lakegate_cli.flow_runs import run_flow
 from lakegate_cli.output import JsonOption, console, print_json
 from lakegate_cli.progress import shown_progress
@@ -29,6 +30,8 @@ def export(
     """Write a version, or what a query keeps of it, as COCO, YOLO or CVAT for images 1.1."""
     settings = Settings.load()
     load_dataset(settings, dataset)
+    if where.strip():
+        parse_predicate(where)
     target = into if is_remote(into) else str(Path(into).absolute())
     words = {"dataset": dataset, "ref": ref, "into": target, "export_format": export_format}
     parameters = {**words, "where": where, "split": split, "predictions": predictions, "requested_by": settings.user}

@@ -1,17 +1,24 @@
-"""Start a flow and follow it: on the work pools of the running stack, or in this process with ``--local``."""
+"""Start a flow and follow it: on the work pools of the running stack, or in this process with ``--local``.
 
+On a pool this process only talks to the server and imports no Prefect, which would take seconds of each command.
+"""
+
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
+from infra.prefect_api import PAGE, NoAnswer, PrefectApi
 from lakegate.declarations import ModelDeclaration
 from lakegate.errors import BadInput, LakegateError, ServiceUnavailable, SetupProblem
+from lakegate.flow_run_words import HOW_TO_SERVE, LEFT_TO
 from lakegate.settings import Settings
 
 POLL_S = 1.0
+SILENCE_S = 60.0
 ROUTINE = (
     "Worker '",
     "Flow run '",
@@ -26,8 +33,10 @@ ROUTINE = (
     "Code: ",  # the run's page shows it as a tag
 )
 OWN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+COMPLETED = "COMPLETED"
+ENDS = (COMPLETED, "FAILED", "CRASHED", "CANCELLED")
 Say = Callable[[str], None]
-Until = Callable[[Any], bool]
+Until = Callable[[PrefectApi], bool]
 
 
 class NotFollowed(LakegateError):
@@ -119,6 +128,8 @@ def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedR
     from prefect.exceptions import ParameterTypeError
 
     flow = getattr(import_module(f"flows.{stem}"), stem)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_worth_reading)
     started = time.monotonic()
     try:
         message = flow(**parameters)
@@ -127,88 +138,75 @@ def _run_in_process(deployment: str, parameters: Mapping[str, Any]) -> FinishedR
     return FinishedRun("", "", "COMPLETED", str(message), time.monotonic() - started)
 
 
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """Keep from the terminal what a run on a pool does not show there either: routine, and tracebacks of refusals."""
+    return not (record.name.startswith(OWN_LOGGERS) and record.getMessage().startswith(ROUTINE))
+
+
 def _run_on_pool(settings: Settings, deployment: str, parameters: Mapping[str, Any], say: Say) -> FinishedRun:
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.deployments import run_deployment
-    from prefect.exceptions import ObjectNotFound
-
-    from tasks.pools import require_worker
-
-    try:
-        require_worker(deployment.split("/", 1)[1])
-        started = run_deployment(deployment, parameters=dict(parameters), timeout=0, as_subflow=False)
-        with get_client(sync_client=True) as client:
-            return _follow(settings, client, started.id, say)  # type: ignore[union-attr]
-    except httpx.HTTPStatusError as error:
-        raise BadInput(f"Prefect refused the parameters of {deployment}: {error.response.text[:500]}") from error
-    except httpx.TransportError as error:
-        raise _no_answer(settings) from error
-    except ObjectNotFound as error:
-        raise SetupProblem(f"the Prefect server has no '{deployment}'; apply the deployments with `lakegate up`") from error
+    api, pool = PrefectApi(settings.prefect_api_url), deployment.split("/", 1)[1]
+    if not api.serves(pool):
+        raise SetupProblem(f"no live worker serves the work pool '{pool}'; {HOW_TO_SERVE}")
+    return _follow(settings, api, api.start(deployment, parameters), say, {}, None)
 
 
 def follow_run(
     settings: Settings, run_id: str, say: Say, *, from_start: bool = False, until: Until | None = None
 ) -> FinishedRun:
-    """Follow a flow run that somebody else started or resumed, until it ends, waits for a person, or ``until(its client)``.
+    """Follow a flow run that somebody else started or resumed, until it ends, waits for a person, or ``until(its server)``.
 
     Raises:
         FlowRunFailed: it ended in another state than COMPLETED.
+        SetupProblem: the server does not answer for a minute.
     """
-    from prefect.client.orchestration import get_client
-
     prepare_environment(settings)
-    with get_client(sync_client=True) as client:
-        lines_read: dict[str, int] = {}
-        if not from_start:
-            _print_new_lines(client, run_id, lines_read, lambda _line: None)  # what was said before is not said again
-        return _follow(settings, client, run_id, say, lines_read, until)
+    api, lines_read = PrefectApi(settings.prefect_api_url), dict[str, int]()
+    if not from_start:
+        _print_new_lines(api, run_id, lines_read, lambda _line: None)  # what was said before is not said again
+    return _follow(settings, api, run_id, say, lines_read, until)
 
 
 def follow_release(settings: Settings, finished: FinishedRun, say: Say) -> FinishedRun:
     """Return ``finished``; where that flow run left its release to another one, follow the other one first."""
-    if not finished.id:
+    if not finished.id or finished.state != COMPLETED:
         return finished
-    from prefect.client.orchestration import get_client
-
-    from tasks.under_way import left_to
-
-    with get_client(sync_client=True) as client:
-        other = left_to(client.read_flow_run(UUID(finished.id)))
+    tags = PrefectApi(settings.prefect_api_url).get(f"flow_runs/{finished.id}")["tags"]
+    other = next((tag.removeprefix(LEFT_TO) for tag in tags if tag.startswith(LEFT_TO)), "")
     return follow_release(settings, follow_run(settings, other, say), say) if other else finished
 
 
 def _follow(
-    settings: Settings,
-    client: Any,
-    run_id: Any,
-    say: Say,
-    lines_read: dict[str, int] | None = None,
-    until: Until | None = None,
+    settings: Settings, api: PrefectApi, run_id: str, say: Say, lines_read: dict[str, int], until: Until | None
 ) -> FinishedRun:
-    started = time.monotonic()
-    lines_read = {} if lines_read is None else lines_read
     url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
     try:
-        return _until_it_stops(client, run_id, url, say, lines_read, started, until or (lambda _client: False))
+        return _until_it_stops(api, run_id, url, say, lines_read, until or (lambda _api: False))
     except KeyboardInterrupt:
         raise NotFollowed(f"the flow run goes on without you; look at it, or cancel it, at {url}") from None
 
 
 def _until_it_stops(
-    client: Any, run_id: Any, url: str, say: Say, lines_read: dict[str, int], started: float, until: Until
+    api: PrefectApi, run_id: str, url: str, say: Say, lines_read: dict[str, int], until: Until
 ) -> FinishedRun:
+    started = answered = time.monotonic()
     while True:
-        run = client.read_flow_run(run_id)
-        _print_new_lines(client, run_id, lines_read, say)
-        state = run.state
-        if state.is_final() or state.is_paused() or until(client):
-            _print_new_lines(client, run_id, lines_read, say)
-            finished = FinishedRun(str(run_id), url, state.type.value, state.message or "", time.monotonic() - started)
-            if state.is_final() and not state.is_completed():
-                raise FlowRunFailed(f"{run.name}: {_plain(finished.message)} (log: {url})")
-            return finished
+        try:
+            run = api.get(f"flow_runs/{run_id}")
+            _print_new_lines(api, run_id, lines_read, say)
+            answered = time.monotonic()
+        except NoAnswer:  # a server that is started again
+            if time.monotonic() - answered > SILENCE_S:
+                raise
+            time.sleep(POLL_S)
+            continue
+        if run is None:
+            raise FlowRunFailed(f"the flow run {run_id} was deleted in Prefect; start it again")
+        state, message = run["state"]["type"], run["state"]["message"] or ""
+        if state in (*ENDS, "PAUSED") or until(api):
+            _print_new_lines(api, run_id, lines_read, say)
+            if state in ENDS and state != COMPLETED:
+                raise FlowRunFailed(f"{run['name']}: {_plain(message)} (log: {url})")
+            return FinishedRun(run_id, url, state, message, time.monotonic() - started)
         time.sleep(POLL_S)
 
 
@@ -216,20 +214,15 @@ def _plain(message: str) -> str:
     return message.removeprefix("Flow run encountered an exception: ")
 
 
-def _print_new_lines(client: Any, run_id: Any, lines_read: dict[str, int], say: Say) -> None:
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, LogFilter, LogFilterFlowRunId
-    from prefect.client.schemas.sorting import LogSort
-
-    children = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
-    )
-    new = []
-    for one in (run_id, *(child.id for child in children)):
-        offset = lines_read.get(str(one), 0)
-        chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[one]))
-        lines = client.read_logs(log_filter=chosen, sort=LogSort.TIMESTAMP_ASC, limit=200, offset=offset)
-        lines_read[str(one)] = offset + len(lines)
+def _print_new_lines(api: PrefectApi, run_id: str, lines_read: dict[str, int], say: Say) -> None:
+    children = api.every("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
+    new: list[dict[str, Any]] = []
+    for one in (run_id, *(str(child["id"]) for child in children)):
+        asked = {"logs": {"flow_run_id": {"any_": [one]}}, "sort": "TIMESTAMP_ASC", "offset": lines_read.get(one, 0)}
+        lines = api.post("logs/filter", {**asked, "limit": PAGE})
+        lines_read[one] = lines_read.get(one, 0) + len(lines)
         new += lines
-    for line in sorted(new, key=lambda line: line.timestamp):
-        if line.name.startswith(OWN_LOGGERS) and not line.message.startswith(ROUTINE):
-            say(f"{line.timestamp.astimezone():%H:%M:%S}  {line.message.splitlines()[0]}")
+    for line in sorted(new, key=lambda line: datetime.fromisoformat(line["timestamp"])):
+        if line["name"].startswith(OWN_LOGGERS) and not line["message"].startswith(ROUTINE):
+            time_of_day = datetime.fromisoformat(line["timestamp"]).astimezone()
+            say(f"{time_of_day:%H:%M:%S}  {line['message'].splitlines()[0]}")

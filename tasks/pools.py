@@ -18,9 +18,9 @@ from prefect.client.schemas.objects import StateType, WorkerStatus
 from lakegate.compute_capability import CPU_POOL, demand_words, fits
 from lakegate.declarations import ResourcesTable
 from lakegate.errors import SetupProblem
+from lakegate.flow_run_words import HOW_TO_SERVE
 
 PAGE = 200
-HOW_TO_SERVE = "start one with `lakegate up`, or with `lakegate worker` on a machine that fits"
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from lakegate.errors import ServiceUnavailable
+from lakegate.flow_run_words import LEFT_TO
 from tasks.running import settings_for, step
 
 FLOW = "release-model"
 CLAIMS = "release:"
 CHOOSING = "release-ticket:choosing"
 TICKET = "release-ticket:"
-LEFT_TO = "release-left-to:"
 UNDER_WAY = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 CHOOSING_TIMEOUT_S = 30.0
 POLL_S = 0.2

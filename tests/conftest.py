@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,8 @@ from lakegate.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OTHER_STACK = ("LAKEGATE_PREFECT_API_URL", "LAKEGATE_REPORTS_URL")
-SLOW_FIRST = ("tests/flows", "tests/test_readme.py", "tests/serving", "tests/lifecycle", "tests/infra")
+ONE_STACK = "tests/flows"
+SLOW_FIRST = ("tests/test_readme.py", ONE_STACK, "tests/serving", "tests/lifecycle", "tests/infra")
 SAMPLES_MISSING = "the sample images are absent: {} does not exist (set LAKEGATE_SAMPLES)"
 
 
@@ -83,9 +85,21 @@ def settings(lakefs_stack: Settings) -> Settings:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files, so that two processes end at about the same time; the order within a file stays."""
+    """Begin with what takes longest, so that two processes end at about the same time; the order within a file stays."""
     ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
     items.sort(key=lambda item: min((rank for name, rank in ranks.items() if item.nodeid.startswith(name)), default=99))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one process (``--dist loadfile``), and all flow tests to the same one: they share one stack."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneStackScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_STACK if nodeid.startswith(ONE_STACK) else super()._split_scope(nodeid)
+
+    return OneStackScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_report_header() -> list[str]:

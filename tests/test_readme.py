@@ -130,6 +130,8 @@ def test_make_demo_releases_a_model_rolls_back_and_reuses_everything_the_second_
     again = newcomer.gets("demo", LAKEGATE_SAMPLES=str(newcomer.folder / "absent"))
     assert (again["verdict"], again["candidate"], again["production"]) == ("pass", demo["candidate"], "release 2")
     assert not [stage for stage in again["stages"] if "train" in stage["name"]]
+    found = {stage["name"]: stage["outcome"] for stage in again["stages"]}
+    assert all(found[name].startswith("found") for name in ("publish v1", "release 1", "publish v2", "release 2"))
     assert again["total_seconds"] < demo["total_seconds"] / 2
 
 
@@ -140,6 +142,8 @@ def test_ones_own_export_becomes_a_released_model_by_the_commands_of_the_readme(
     assert f"my-data@v1 is published: {N_SQUARES} samples" in printed
     assert "release 1 of my-model is in production" in printed
     assert newcomer.gets("model", "status", "my-model")["production"] == 1
+    twice = newcomer.types("data", "init", "my-data", "--source", str(newcomer.folder / "export"))
+    assert twice.code == 2 and "exists already" in twice.err
     _use_the_data_commands(newcomer)
     assert "stopped: " in in_shell(newcomer, block_with("make down"))
     assert newcomer.types("status").code == 1

@@ -50,6 +50,11 @@ class OnnxModel:
         self.n_inferences = 0
         self._counting = Lock()
 
+    def require_detector(self, what: str) -> None:
+        """Raise ``BadInput`` where this is no detector; ``what`` names in the plural what only detectors can do."""
+        if self.task != "detection":
+            raise BadInput(f"{what} are for detection models in this version of Lakegate; this model does {self.task}")
+
     def infer(self, images_NCHW: FloatArray) -> tuple[FloatArray, ...]:
         """Run the network on a batch.
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from lakegate.evaluation.classes import calibration_bin, confusion
 from lakegate.evaluation.judged import JudgedSample
 from lakegate.evaluation.matrix import Row
 from lakegate.evaluation.plots import Chart, Confusion, Curve, Plots
+from lakegate.evaluation.regions import pixel_confusion
 from lakegate.task_types.protocol import IntArray
 
-CALIBRATION_BINS = 15
 BACKGROUND = "background"
 
 
@@ -22,7 +23,7 @@ def class_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common:
     rows = _rows(judged)
     curves = tuple(curve for row, items in rows if (curve := _calibration(row, items)) is not None)
     chart = Chart("How sure, and how right", "probability of the named label", "share that is right", curves, is_diagonal=True)
-    grids = [_count_labels(items, len(labels)) for _, items in rows]
+    grids = [confusion(items, len(labels)) for _, items in rows]
     return Plots((chart,) if curves else (), _cut("image", grids, labels, [labels.index(label) for label in common]))
 
 
@@ -32,7 +33,7 @@ def region_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common
     The judgements are :class:`lakegate.evaluation.regions.JudgedRegions`.
     """
     names = (BACKGROUND, *labels)
-    grids = [_count_pixels(items, len(names)) for _, items in _rows(judged)]
+    grids = [pixel_confusion(items, len(labels)) for _, items in _rows(judged)]
     return Plots((), _cut("pixel", grids, names, [0, *(labels.index(label) + 1 for label in common)]))
 
 
@@ -49,26 +50,10 @@ def _calibration(row: Row, items: Sequence[Any]) -> Curve | None:
     if not told:
         return None
     probability_N, is_right_N = np.array(told, np.float64).T
-    bin_N = np.clip(np.ceil(probability_N * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
+    bin_N = calibration_bin(probability_N)
     places = [bin_N == number for number in np.unique(bin_N)]
     points = [(float(probability_N[here].mean()), float(is_right_N[here].mean())) for here in places]
     return Curve(row, tuple(points), None)
-
-
-def _count_labels(items: Sequence[Any], n_labels: int) -> IntArray:
-    counts: IntArray = np.zeros((n_labels, n_labels), np.int64)
-    for item in items:
-        if item.is_judged:
-            counts[item.truth.label, item.predicted] += 1
-    return counts
-
-
-def _count_pixels(items: Sequence[Any], n_numbers: int) -> IntArray:
-    counts: IntArray = np.zeros((n_numbers, n_numbers), np.int64)
-    for item in items:
-        true_N, shown_N, pixels_N = item.pairs
-        np.add.at(counts, (true_N, shown_N), pixels_N)
-    return counts
 
 
 def _cut(unit: str, grids: Sequence[IntArray], names: Sequence[str], wanted: Sequence[int]) -> Confusion:

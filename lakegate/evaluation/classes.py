@@ -1,11 +1,12 @@
 """Classification of images: one sample's truth, what one model made of it, and the metrics of one model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lakegate.errors import BadInput
+from lakegate.evaluation.sums import SumMetric, SumStatistics, ratio
 from lakegate.evaluation.truth_labels import label_index
 from lakegate.imaging import FloatArray
 from lakegate.samples import Sample
@@ -87,77 +88,87 @@ def confusion(judged: Sequence[JudgedClass], n_labels: int) -> IntArray:
     return counts
 
 
-class ClassStatistics:
-    """One model on S images; those whose label it does not know count nowhere.
+def class_statistics(judged: Sequence[JudgedClass], labels: Sequence[str]) -> SumStatistics:
+    """Return the metrics of one model on S images; those whose label it does not know count nowhere.
 
+    ``accuracy`` is the share of images that are right; a label's is that of the images with this label, its recall.
     ``precision``, ``recall`` and ``macro_f1`` of all labels are means over the labels that have images here; precision leaves
     out a label that the model never names, ``macro_f1`` has that label's F1 as 0. ``calibration_error`` (ECE) is the mean
     distance of probability and share of right images over 15 bins of equal width, weighted by their images.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
-
-    metrics = ("accuracy", "macro_f1", "precision", "recall", "calibration_error")
-
-    def __init__(self, judged: Sequence[JudgedClass], labels: Sequence[str]) -> None:
-        self._labels = tuple(labels)
-        self._is_judged_S = np.array([item.is_judged for item in judged], np.bool_)
-        self._truth_S = np.array([item.truth.label for item in judged], np.int64)
-        self._predicted_S = np.array([item.predicted for item in judged], np.int64)
-        self._probability_S = np.array([item.probability for item in judged], np.float64)
-
-    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
-        """Return metric -> label -> (R,); ``accuracy`` and ``calibration_error`` are told for all labels only."""
-        wanted = set(self.metrics if only is None else only)
-        weights_RS = np.where(self._is_judged_S, weights_RS, 0.0)
-        found: dict[str, dict[str, Replicates]] = {}
-        if "accuracy" in wanted:
-            is_right_S = (self._truth_S == self._predicted_S).astype(np.float64)
-            found["accuracy"] = {ALL_LABELS: ratio(weights_RS @ is_right_S, weights_RS.sum(axis=1))}
-        if "calibration_error" in wanted:
-            found["calibration_error"] = {ALL_LABELS: self._calibration_error(weights_RS)}
-        if wanted & {"precision", "recall", "macro_f1"}:
-            found |= self._per_label(weights_RS)
-        return {metric: values for metric, values in found.items() if metric in wanted}
-
-    def _per_label(self, weights_RS: Replicates) -> dict[str, dict[str, Replicates]]:
-        is_right_S = self._truth_S == self._predicted_S
-        n_true_RK = self._count(weights_RS, self._truth_S)
-        n_named_RK = self._count(weights_RS, self._predicted_S)
-        n_right_RK = self._count(weights_RS * is_right_S, self._truth_S)
-        has_images_RK = n_true_RK > 0
-        by_label = {
-            "precision": np.where(has_images_RK, ratio(n_right_RK, n_named_RK), np.nan),
-            "recall": ratio(n_right_RK, n_true_RK),
-            "macro_f1": np.where(has_images_RK, ratio(2 * n_right_RK, n_true_RK + n_named_RK), np.nan),
-        }
-        return {metric: with_mean(values_RK, self._labels) for metric, values_RK in by_label.items()}
-
-    def _count(self, weights_RS: Replicates, label_S: IntArray) -> Replicates:
-        """Sum the weights by label, (R, K)."""
-        is_label_SK = (label_S[:, None] == np.arange(len(self._labels))).astype(np.float64)
-        counted: Replicates = weights_RS @ is_label_SK
-        return counted
-
-    def _calibration_error(self, weights_RS: Replicates) -> Replicates:
-        bin_S = np.clip(np.ceil(self._probability_S * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
-        in_bin_SB = (bin_S[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
-        gap_S = self._probability_S - (self._truth_S == self._predicted_S)
-        distance_R = np.abs((weights_RS * gap_S) @ in_bin_SB).sum(axis=1)
-        return ratio(distance_R, weights_RS.sum(axis=1))
+    counted_S = np.array([item.is_judged for item in judged], np.float64)
+    true_S = np.array([item.truth.label for item in judged], np.int64)
+    named_S = np.array([item.predicted for item in judged], np.int64)
+    probability_S = np.array([item.probability for item in judged], np.float64)
+    right_S = counted_S * (true_S == named_S)
+    bin_S = calibration_bin(probability_S)
+    sums = {
+        "images": counted_S[:, None],
+        "true": _placed(counted_S, true_S, len(labels)),
+        "named": _placed(counted_S, named_S, len(labels)),
+        "right": _placed(right_S, true_S, len(labels)),
+        "gap": _placed(counted_S * probability_S - right_S, bin_S, CALIBRATION_BINS),
+    }
+    slots = (ALL_LABELS, *labels)
+    formulas = {
+        "accuracy": SumMetric(slots, ("right", "true"), pooled_share),
+        "macro_f1": SumMetric(slots, ("right", "true", "named"), _f1),
+        "precision": SumMetric(slots, ("right", "true", "named"), _precision),
+        "recall": SumMetric(slots, ("right", "true"), _recall),
+        "calibration_error": SumMetric((ALL_LABELS,), ("gap", "images"), _calibration_error),
+    }
+    return SumStatistics(sums, formulas)
 
 
-def ratio(part: Replicates, whole: Replicates) -> Replicates:
-    """Return part / whole, nan where the whole is 0."""
-    result: Replicates = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-    return result
+def calibration_bin(probability_S: Replicates) -> IntArray:
+    """Return the bin of each probability, int64 (S,) 0..14; bins are of equal width and hold their upper edge.
+
+    >>> calibration_bin(np.array([0.0, 0.05, 0.2, 1.0])).tolist()
+    [0, 0, 2, 14]
+    """
+    return np.clip(np.ceil(probability_S * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1).astype(np.int64)
 
 
-def with_mean(values_RK: Replicates, labels: Sequence[str]) -> dict[str, Replicates]:
-    """Return label -> (R,), and for all labels the mean over those that can be said."""
+def _placed(value_S: Replicates, column_S: IntArray, n_columns: int) -> Replicates:
+    """Return (S, n) with each value in its column, 0 elsewhere."""
+    placed = np.zeros((len(value_S), n_columns))
+    placed[np.arange(len(value_S)), column_S] = value_S
+    return placed
+
+
+def _f1(right_RK: Replicates, true_RK: Replicates, named_RK: Replicates) -> Replicates:
+    return with_mean(np.where(true_RK > 0, ratio(2 * right_RK, true_RK + named_RK), np.nan))
+
+
+def _precision(right_RK: Replicates, true_RK: Replicates, named_RK: Replicates) -> Replicates:
+    return with_mean(np.where(true_RK > 0, ratio(right_RK, named_RK), np.nan))
+
+
+def _recall(right_RK: Replicates, true_RK: Replicates) -> Replicates:
+    return with_mean(ratio(right_RK, true_RK))
+
+
+def _calibration_error(gap_RB: Replicates, images_R1: Replicates) -> Replicates:
+    return ratio(np.abs(gap_RB).sum(axis=1, keepdims=True), images_R1)
+
+
+def pooled_share(part_RK: Replicates, whole_RK: Replicates) -> Replicates:
+    """Return part / whole of all labels together, then of each label, (R, 1 + K)."""
+    return ratio(with_total(part_RK), with_total(whole_RK))
+
+
+def with_total(sums_RK: Replicates) -> Replicates:
+    """Return the sum over the labels before those of the labels, (R, 1 + K)."""
+    return np.hstack([sums_RK.sum(axis=1, keepdims=True), sums_RK])
+
+
+def with_mean(values_RK: Replicates) -> Replicates:
+    """Return the mean over the labels whose value can be said before those of the labels, (R, 1 + K)."""
     can_be_said_RK = ~np.isnan(values_RK)
-    mean_R = ratio(np.where(can_be_said_RK, values_RK, 0).sum(axis=1), can_be_said_RK.sum(axis=1))
-    return {ALL_LABELS: mean_R, **{label: values_RK[:, index] for index, label in enumerate(labels)}}
+    sum_R1 = np.where(can_be_said_RK, values_RK, 0.0).sum(axis=1, keepdims=True)
+    return np.hstack([ratio(sum_R1, can_be_said_RK.sum(axis=1, keepdims=True)), values_RK])
 
 
 def count_images(truth: ClassTruth, n_labels: int) -> IntArray:

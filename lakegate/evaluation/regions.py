@@ -1,13 +1,14 @@
 """Segmentation: one sample's labelled regions, what one model made of them and of each pixel, and the metrics of one model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lakegate.errors import BadInput
-from lakegate.evaluation.classes import ratio, with_mean
+from lakegate.evaluation.classes import pooled_share, with_mean, with_total
+from lakegate.evaluation.sums import SumMetric, SumStatistics, ratio
 from lakegate.evaluation.truth_labels import label_index
 from lakegate.formats.run_lengths import runs_of_text
 from lakegate.geometry import Rle
@@ -146,40 +147,36 @@ def count_regions(truth: RegionTruth, n_labels: int) -> IntArray:
     return np.bincount(truth.labels[truth.areas_px > 0], minlength=n_labels).astype(np.int64)
 
 
-class PixelStatistics:
-    """One model on S samples, by pixels; background is no label.
+def pixel_statistics(judged: Sequence[JudgedRegions], labels: Sequence[str]) -> SumStatistics:
+    """Return the metrics of one model on S samples, by pixels; background is no label.
 
     A label's numbers are told where it has pixels in these samples. ``miou`` and ``dice`` of all labels are means over those
     labels; ``precision`` and ``recall`` count the pixels of all labels together.
     """
+    sums = {name: np.zeros((len(judged), len(labels) + 1)) for name in ("true", "shown", "right")}
+    for row, item in enumerate(judged):
+        true_N, shown_N, pixels_N = item.pairs
+        is_right_N = true_N == shown_N
+        np.add.at(sums["true"][row], true_N, pixels_N)
+        np.add.at(sums["shown"][row], shown_N, pixels_N)
+        sums["right"][row, true_N[is_right_N]] = pixels_N[is_right_N]
+    slots, needs = (ALL_LABELS, *labels), ("right", "true", "shown")
+    formulas = {
+        "miou": SumMetric(slots, needs, _iou),
+        "dice": SumMetric(slots, needs, _dice),
+        "precision": SumMetric(slots, needs, _precision),
+        "recall": SumMetric(slots, ("right", "true"), pooled_share),
+    }
+    return SumStatistics({name: sums_SN[:, 1:] for name, sums_SN in sums.items()}, formulas)
 
-    metrics = ("miou", "dice", "precision", "recall")
 
-    def __init__(self, judged: Sequence[JudgedRegions], labels: Sequence[str]) -> None:
-        self._labels = tuple(labels)
-        self._true_SK, self._shown_SK, self._right_SK = (np.zeros((len(judged), len(labels) + 1)) for _ in range(3))
-        for row, item in enumerate(judged):
-            true_N, shown_N, pixels_N = item.pairs
-            np.add.at(self._true_SK[row], true_N, pixels_N)
-            np.add.at(self._shown_SK[row], shown_N, pixels_N)
-            is_right_N = true_N == shown_N
-            self._right_SK[row, true_N[is_right_N]] = pixels_N[is_right_N]
+def _iou(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:
+    return with_mean(np.where(true_RK > 0, ratio(right_RK, true_RK + shown_RK - right_RK), np.nan))
 
-    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
-        """Return metric -> label -> (R,)."""
-        true_RK, shown_RK, right_RK = (
-            weights_RS @ sums_SK[:, 1:] for sums_SK in (self._true_SK, self._shown_SK, self._right_SK)
-        )
-        has_pixels_RK = true_RK > 0
-        by_label = {
-            "miou": ratio(right_RK, true_RK + shown_RK - right_RK),
-            "dice": ratio(2 * right_RK, true_RK + shown_RK),
-            "precision": ratio(right_RK, shown_RK),
-            "recall": ratio(right_RK, true_RK),
-        }
-        said = {metric: np.where(has_pixels_RK, values_RK, np.nan) for metric, values_RK in by_label.items()}
-        found = {metric: with_mean(values_RK, self._labels) for metric, values_RK in said.items()}
-        true_R, shown_R, right_R = (sums_RK.sum(axis=1) for sums_RK in (true_RK, shown_RK, right_RK))
-        found["precision"][ALL_LABELS] = np.where(true_R > 0, ratio(right_R, shown_R), np.nan)
-        found["recall"][ALL_LABELS] = ratio(right_R, true_R)
-        return {metric: values for metric, values in found.items() if only is None or metric in only}
+
+def _dice(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:
+    return with_mean(np.where(true_RK > 0, ratio(2 * right_RK, true_RK + shown_RK), np.nan))
+
+
+def _precision(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:
+    return np.where(with_total(true_RK) > 0, pooled_share(right_RK, shown_RK), np.nan)

@@ -112,9 +112,9 @@ def _not_found(client: LakeClient, dataset: str, ref: str) -> str:
     repositories = client.repositories()
     if dataset not in repositories:
         return f"lakeFS has no dataset '{dataset}'{nearest(dataset, repositories)}; make it with `lakegate data publish`"
-    own = (EVIDENCE, "version-", "merge-")
+    own = (EVIDENCE, "version-", "merge-", "setup-")
     known = [*client.tags(dataset), *(branch for branch in client.branches(dataset) if not branch.startswith(own))]
-    return f"'{dataset}' has no version '{ref}'{nearest(ref, known)}; `lakegate data log {dataset}` lists them"
+    return f"'{dataset}' has no version or branch '{ref}'{nearest(ref, known)}; `lakegate data log {dataset}` lists versions"
 
 
 def _info(dataset: str, tag: str, commit: Commit) -> VersionInfo:

@@ -118,12 +118,14 @@ def narrow_run(
     """Write the run's model.onnx in the engine's precision into ``folder`` and compare the two on the CPU; needs no GPU.
 
     Raises:
+        BadInput: the run is no detector.
         EngineNotBuilt: the precision cannot be had, or the narrowed file computes something else.
         Unattested: the data of the run is not attested.
     """
     folder.mkdir(parents=True, exist_ok=True)
     declaration = stored_declaration(client, model, reference.run_id)
     source = runs.fetch_file(client, settings, reference, runs.ONNX)
+    OnnxModel(source).require_detector("engines")
     versions = _versions(client, settings, model, reference.run_id)
     calibration, images = choose_images(versions) if engine.precision == "int8" else (None, [])
     narrowed = narrow(source, engine.precision, declaration.architecture.input_px, folder / "narrowed.onnx", images)

@@ -71,10 +71,11 @@ def add_predictions(
     have the origin ``auto`` and the attribute ``score``.
 
     Raises:
-        BadInput: the model finds labels that the dataset does not declare.
+        BadInput: the model is no detector, or finds labels that the dataset does not declare.
     """
     path = runs.fetch_file(client, settings, predictor.run, runs.ONNX)
     onnx = OnnxModel(path, settings.threads)
+    onnx.require_detector("pre-annotations")
     unknown = sorted(set(onnx.labels) - set(labels))
     if unknown:
         words = f"{predictor.title} finds {', '.join(unknown)}, which the dataset does not declare"

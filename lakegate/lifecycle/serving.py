@@ -28,6 +28,7 @@ from lakegate.serving.server import TritonServer
 from lakegate.settings import Settings
 
 NO_SERVER = "not served: this stack has no Triton"
+NO_DETECTOR = "not served: this version of Lakegate serves detection models"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def stage_candidate(
     stand = find_stand(settings, "staging")
     if stand is None:
         return StagedCandidate((), NO_SERVER)
+    if not is_detector(client, settings, run):
+        return StagedCandidate((), NO_DETECTOR)
     name = declaration.name
     files = model_files(client, settings, "staging", name, number, run, declaration.operating)
     accepted = declaration.serving.accept_interface_change
@@ -93,6 +96,8 @@ def serve_release(
     stand = find_stand(settings, "production")
     if stand is None:
         return NO_SERVER
+    if not is_detector(client, settings, run):
+        return NO_DETECTOR
     files = model_files(client, settings, "production", model, number, run, operating)
     previous = _standing(client, settings, "production", model)
     return roll_out(stand, files, ready_cases(client, settings, files), previous).sentence
@@ -124,6 +129,9 @@ def restore_stage(client: LakeClient, settings: Settings, stage: Stage) -> list[
     sentences = []
     for model in models_in(client, stage):
         try:
+            if not _has_detector(client, settings, stage, model):
+                sentences.append(f"{model} is {NO_DETECTOR}")
+                continue
             files = _standing(client, settings, stage, model)
             sentences += [] if files is None else [restore(stand, files)]
         except LakegateError as error:  # one model that cannot be served is no reason to leave the others out
@@ -141,6 +149,17 @@ def models_in(client: LakeClient, stage: Stage) -> list[str]:
         return []
     names = [entry.path.removesuffix(".json") for entry in entries if entry.path.endswith(".json")]
     return sorted(name for name in names if "/" not in name)
+
+
+def is_detector(client: LakeClient, settings: Settings, run: RunReference) -> bool:
+    """Tell whether a run's file is a detector; the served contract is one of boxes and scores."""
+    return OnnxModel(runs.fetch_file(client, settings, run, runs.ONNX)).task == "detection"
+
+
+def _has_detector(client: LakeClient, settings: Settings, stage: Stage, model: str) -> bool:
+    """Tell whether nothing but a detector stands in the stage; true where nothing does."""
+    pointer = read_pointer(client, stage, model)
+    return pointer is None or is_detector(client, settings, pointer.run)
 
 
 def model_files(
@@ -208,9 +227,9 @@ def _interface_in_production(client: LakeClient, settings: Settings, model: str)
 
 
 def _standing(client: LakeClient, settings: Settings, stage: Stage, model: str) -> ModelFiles | None:
-    """Return what the registry says is in the stage; ``None`` where nothing is."""
+    """Return what the registry says is in the stage; ``None`` where nothing is that could be served."""
     pointer = read_pointer(client, stage, model)
-    if pointer is None:
+    if pointer is None or not _has_detector(client, settings, stage, model):
         return None
     if stage == "production":
         operating = releases.read_release(client, model, pointer.release).request.operating

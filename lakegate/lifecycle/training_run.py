@@ -21,7 +21,7 @@ from lakegate.registry import runs
 from lakegate.registry.store import ensure_registry
 from lakegate.settings import Settings
 from lakegate.shared_store import open_store
-from lakegate.training.device import choose_device
+from lakegate.training.device import choose_device, choose_processes
 from lakegate.training.job import TrainingJob
 from lakegate.training.loop import fit
 from lakegate.training.record import Request, RunRecord, build_record
@@ -145,11 +145,10 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     fetched_s = time.monotonic() - started
     folder = plan.folder(settings)
     device, why = choose_device(settings)
+    processes, why_one = choose_processes(plan.declaration.resources.gpus, device)
     start = fetch_start(client, settings, plan.model, plan.start) if plan.start else None
     task = shared_task(plan.declaration, {item.version.reference: item.declaration for item in versions})
-    job = TrainingJob(
-        plan.declaration, versions, seed=plan.seed, threads=settings.threads, device=device, start=start, task=task
-    )
+    job = TrainingJob(plan.declaration, versions, plan.seed, settings.threads, device, start, processes, task)
     tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
     shared = _shared(settings, plan)
 
@@ -185,7 +184,7 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         settings,
         plan.seed,
         plan.overrides,
-        notes=[why] if why else [],
+        notes=[note for note in (why, why_one) if note],
         task=task,
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})

@@ -45,13 +45,14 @@ def load(model: str, stage: Stage = "production", settings: Settings | None = No
     """Fetch and open what is in a stage now; every byte is checked against the registry's SHA-256.
 
     Raises:
-        RegistryError: nothing is there, or the file is not the one that was released.
+        RegistryError: nothing is there, or the file is not the one that was released. BadInput: it is no detector.
     """
     settings = settings or Settings.load()
     client = LakeClient(settings)
     request = _request(client, model, stage)
     path = runs.fetch_file(client, settings, request.candidate, runs.ONNX)
     onnx = OnnxModel(path, settings.threads)
+    onnx.require_detector("predictions of a released model")
     if onnx.sha256 != request.candidate.model_sha256:
         raise RegistryError(
             f"{model} in {stage}: model.onnx has SHA-256 {onnx.sha256[:12]}, the release says "

@@ -9,7 +9,7 @@ from lakegate.declarations import ModelTask, OperatingTable
 from lakegate.engines.onnx_session import OUTPUTS_OF_TASK
 from lakegate.evaluation.class_flips import class_flip_words, class_panels, find_class_flips
 from lakegate.evaluation.class_plots import class_plots
-from lakegate.evaluation.classes import ClassStatistics, ClassTruth, JudgedClass, class_truth_of, count_images, judge_class
+from lakegate.evaluation.classes import ClassTruth, JudgedClass, class_statistics, class_truth_of, count_images, judge_class
 from lakegate.evaluation.judged import Flip, JudgedSample, Panel
 from lakegate.evaluation.plots import Plots
 from lakegate.imaging import FloatArray, InputImage
@@ -56,7 +56,7 @@ class ClassificationType:
         self, judgements: Sequence[JudgedClass], labels: Sequence[str], view: LabelView, operating: OperatingTable  # noqa: ARG002
     ) -> SampleStatistics:
         """Return accuracy, macro F1, precision, recall and calibration error."""
-        return ClassStatistics(judgements, labels)
+        return class_statistics(judgements, labels)
 
     def count_units(self, truth: ClassTruth, n_labels: int) -> IntArray:
         """Return 1 for the image's label."""

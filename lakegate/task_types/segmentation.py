@@ -13,10 +13,10 @@ from lakegate.evaluation.region_flips import find_region_flips, region_flip_word
 from lakegate.evaluation.region_panels import region_panels
 from lakegate.evaluation.regions import (
     JudgedRegions,
-    PixelStatistics,
     RegionTruth,
     count_regions,
     judge_regions,
+    pixel_statistics,
     region_truth_of,
 )
 from lakegate.imaging import FloatArray, InputImage
@@ -63,7 +63,7 @@ class SegmentationType:
         self, judgements: Sequence[JudgedRegions], labels: Sequence[str], view: LabelView, operating: OperatingTable  # noqa: ARG002
     ) -> SampleStatistics:
         """Return mIoU, Dice, precision and recall of pixels."""
-        return PixelStatistics(judgements, labels)
+        return pixel_statistics(judgements, labels)
 
     def count_units(self, truth: RegionTruth, n_labels: int) -> IntArray:
         """Return the regions of each label; those that others cover are not counted."""

@@ -15,7 +15,11 @@ TINY: dict[ModelTask, str] = {
     "segmentation": "tiny-segmenter",
 }
 TINY_DETECTOR = TINY["detection"]
-LIBRARIES = ("timm", "torchvision")
+LIBRARIES: dict[ModelTask, tuple[str, ...]] = {
+    "detection": (),
+    "classification": ("timm", "torchvision"),
+    "segmentation": ("torchvision",),
+}
 _REQUIRED: dict[ModelTask, tuple[str, ...]] = {
     "detection": ("raw", "forward", "stride_px"),
     "classification": ("raw", "forward"),
@@ -39,8 +43,8 @@ def build(name: str, n_classes: int, input_px: tuple[int, int], task: ModelTask 
     ==============  =====================================================  ====================================================
 
     Args:
-        name: "tiny-detector", "tiny-classifier" or "tiny-segmenter"; "timm:<name>" or "torchvision:<name>"; or
-            "package.module:factory", called as ``factory(n_classes, input_px)``.
+        name: "tiny-detector", "tiny-classifier" or "tiny-segmenter"; "timm:<name>" or "torchvision:<name>" where
+            ``LIBRARIES`` has them for the task; or "package.module:factory", called as ``factory(n_classes, input_px)``.
 
     Raises:
         BadDeclaration: no such network for the task, or what the factory returns does not hold to the above.
@@ -48,9 +52,9 @@ def build(name: str, n_classes: int, input_px: tuple[int, int], task: ModelTask 
     if name in TINY.values():
         return _tiny(name, n_classes, task)
     module_name, _, rest = name.partition(":")
-    if not rest:
+    if not rest or module_name in {"timm", "torchvision"} - {*LIBRARIES[task]}:
         raise BadDeclaration(f"[architecture] name = '{name}': {_known(task)}")
-    if module_name in LIBRARIES:
+    if module_name in LIBRARIES[task]:
         from lakegate.training.library_networks import build_library_network
 
         return build_library_network(module_name, rest, n_classes, task)
@@ -74,8 +78,8 @@ def _tiny(name: str, n_classes: int, task: ModelTask) -> "nn.Module":
 
 
 def _known(task: ModelTask) -> str:
-    libraries = " or ".join(f"'{library}:<name>'" for library in LIBRARIES)
-    return f"known for {task}: '{TINY[task]}', {libraries}, and your own 'package.module:factory'"
+    names = [TINY[task], *(f"{library}:<name>" for library in LIBRARIES[task])]
+    return f"known for {task}: {', '.join(map(repr, names))}, and your own 'package.module:factory'"
 
 
 def _from_factory(

@@ -27,3 +27,23 @@ def choose_device(settings: Settings) -> tuple[Device, str]:
             "CUDA of this driver (`nvidia-smi` names it), or start the worker with LAKEGATE_DEVICE=cpu, which the record says"
         )
     return "cuda", ""
+
+
+def choose_processes(n_gpus: int, device: Device) -> tuple[int, str]:
+    """Return in how many processes to train, one per GPU, and a sentence for the record where GPUs are asked for in vain.
+
+    Raises:
+        SetupProblem: this machine has fewer GPUs than ``[resources] gpus`` asks for.
+    """
+    if n_gpus == 1:
+        return 1, ""
+    if device == "cpu":
+        return 1, f"[resources] gpus = {n_gpus}: trained in one process, since it ran on the CPU"
+    import torch
+
+    if torch.cuda.device_count() < n_gpus:
+        raise SetupProblem(
+            f"[resources] gpus = {n_gpus}, but torch sees {torch.cuda.device_count()} on this machine; "
+            "lower the number, or start the worker where there are as many"
+        )
+    return n_gpus, ""

@@ -95,7 +95,7 @@ def _make(library: str, name: str, n_classes: int, task: ModelTask) -> nn.Module
             return LibraryClassifier(full, models.get_model(name, weights=None, num_classes=n_classes))
         made = models.get_model(name, weights=None, weights_backbone=None, num_classes=n_classes + 1)
         return LibrarySegmenter(full, made)
-    raise BadDeclaration(f"[architecture] name = '{full}': no network of {library} is supported for {task} yet")
+    raise BadDeclaration(f"[architecture] name = '{full}': no network of {library} is supported for {task}")
 
 
 def _require_known(full: str, name: str, known: "Sequence[str]", task: ModelTask) -> None:

@@ -25,6 +25,10 @@ def fit(job: TrainingJob, folder: Path, report: Report) -> TrainingResult:
     """
     # OpenMP reads it when torch is loaded: spinning threads made an epoch 4 times slower beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if job.processes > 1:
+        from lakegate.training.processes import fit_in_processes
+
+        return fit_in_processes(job, folder, report)
     from lakegate.training.trainer import Trainer
 
     return Trainer(job, folder).run(report)

@@ -203,6 +203,7 @@ class Trainer:
     def _write_models(self) -> None:
         """Write the best weights as ``model.pt``, and the last ones as ``last.pt`` where they are others."""
         if not self.group.is_first:
+            self.group.wait()
             return
         last = {name: tensor.cpu() for name, tensor in self._kept_network().state_dict().items()}
         if best_epoch(self.history) == len(self.history):
@@ -211,6 +212,7 @@ class Trainer:
         else:
             save_tensors(last, self.folder / LAST_FILE)
             save_tensors(self.best, self.folder / MODEL_FILE)
+        self.group.wait()
 
     def _result(self, resumed_from: int | None, durations_s: dict[str, float]) -> TrainingResult:
         training, model_path, last_path = self.job.model.training, self.folder / MODEL_FILE, self.folder / LAST_FILE

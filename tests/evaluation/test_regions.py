@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from lakegate.declarations import OperatingTable
 from lakegate.errors import BadInput, UnknownLabel
 from lakegate.evaluation.judged import Flip, JudgedSample
-from lakegate.evaluation.regions import JudgedRegions, PixelStatistics, RegionTruth, judge_regions, pixel_confusion
+from lakegate.evaluation.regions import JudgedRegions, RegionTruth, judge_regions, pixel_confusion, pixel_statistics
 from lakegate.label_map import LabelMap
 from lakegate.lake.local_version import LocalImage
 from lakegate.masks import box_of_rle, rle_of_mask
@@ -59,7 +59,7 @@ def flips_of(item: JudgedSample) -> list[Flip]:
 
 
 def measured(*rows: JudgedRegions) -> dict[str, dict[str, float | None]]:
-    return point_values(PixelStatistics(rows, LABELS), len(rows))
+    return point_values(pixel_statistics(rows, LABELS), len(rows))
 
 
 MAPS = arrays(np.int32, (4, 5), elements=st.integers(0, 2))
@@ -103,7 +103,7 @@ def test_the_metrics_are_those_that_numpy_counts_pixel_by_pixel(pairs: list[tupl
 def test_a_weight_counts_a_sample_as_often_as_it_says(rows: list[tuple[np.ndarray, np.ndarray, int]]) -> None:
     once = [judged(from_map(true_HW), shown_HW) for true_HW, shown_HW, _ in rows]
     repeated = [item for item, (_, _, weight) in zip(once, rows, strict=True) for _ in range(weight)]
-    weighted = PixelStatistics(once, LABELS).values(np.array([[row[2] for row in rows]], np.float64), only=("miou", "recall"))
+    weighted = pixel_statistics(once, LABELS).values(np.array([[row[2] for row in rows]], np.float64), only=("miou", "recall"))
     assert set(weighted) == {"miou", "recall"}
     for metric, by_label in weighted.items():
         for label, value in by_label.items():

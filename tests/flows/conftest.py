@@ -146,10 +146,9 @@ def link_code(checkout: Path, *more: str) -> None:
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """Ada, whose stack is up: lakeFS, Prefect, two workers, pages."""
     someone = Person(tmp_path_factory.mktemp("flows"))
-    make_checkout(someone.checkout, ["squares", "tiles", "refusing", "killed"])
-    for name in ("squares", "tiles"):
-        quarantines = someone.checkout / "datasets" / name / "dataset.toml"
-        quarantines.write_text(quarantines.read_text().replace('"refuse"', '"quarantine"'))
+    make_checkout(someone.checkout, ["squares"], "quarantine")
+    make_checkout(someone.checkout, ["tiles"], "quarantine", limits="")
+    make_checkout(someone.checkout, ["refusing", "killed"], limits="")
     declare_model(someone.checkout, "finder", ["squares"], EASY)
     declare_model(someone.checkout, "strict-finder", ["squares"], HARD)
     link_code(someone.checkout)

@@ -26,7 +26,7 @@ ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 @pytest.fixture(scope="module")
 def following(person: Person) -> Person:
     """``arrivals`` has v1; ``follower``, declared after `lakegate up`, follows new versions of it."""
-    make_checkout(person.checkout, [DATASET])
+    make_checkout(person.checkout, [DATASET], limits="")
     declare_model(person.checkout, MODEL, [DATASET], EASY, follows=True)
     source = write_squares(person.folder / "arrivals-one", range(24))
     person.gets("data", "publish", DATASET, "--source", str(source), "--version", "v1")
@@ -127,8 +127,9 @@ def reconcile(person: Person) -> str:
 
 
 def give_up(person: Person, run: dict[str, Any]) -> None:
-    """Cancel a flow run as the Prefect UI does, and wait for its end."""
+    """Cancel a flow run that runs as the Prefect UI does, and wait for its end."""
     api = api_of(person)
+    wait_until(lambda: api.get(f"flow_runs/{run['id']}")["state_type"] == "RUNNING")
     api.post(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
     wait_until(lambda: api.get(f"flow_runs/{run['id']}")["state_type"] in ENDS)
 

@@ -163,7 +163,7 @@ def is_free(spec: WorkerSpec) -> bool:
 @pytest.fixture(scope="module")
 def host(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """The second host, whose two workers are ready."""
-    make_checkout(person.checkout, ["pooled"])
+    make_checkout(person.checkout, ["pooled"], limits="")
     declare_model(person.checkout, MODEL, ["pooled"], EASY, epochs=EPOCHS)
     with (person.checkout / "models" / MODEL / "model.toml").open("a") as file:
         file.write('[resources]\ncompute_capability = "8.6"\n')

@@ -21,7 +21,7 @@ from infra.prefect_api import BUSY, PrefectApi
 from infra.prefect_server import ui_url
 from infra.stack import SERVICES, ServiceStatus, down, status, up
 from infra.zombies import ZOMBIE_AFTER_S, ZOMBIE_NAME, ensure_zombie_automation
-from lakegate.errors import SetupProblem
+from lakegate.errors import BadInput, ServiceRefused, SetupProblem
 from lakegate.settings import LAKEFS_SECRET_FILE, SIGNING_KEY_FILE, Settings
 
 pytestmark = pytest.mark.services
@@ -92,11 +92,11 @@ def by_name(services: list[ServiceStatus]) -> dict[str, ServiceStatus]:
     return {service.name: service for service in services}
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0, every_s: float = 0.2) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.2)
+        time.sleep(every_s)
 
 
 def test_two_ups_at_once_make_one_stack(stack: Settings) -> None:
@@ -157,6 +157,39 @@ def test_a_deployment_that_vanished_from_the_server_is_applied_again(stack: Sett
 def test_what_prefect_refuses_is_told_with_its_words(stack: Settings) -> None:
     with pytest.raises(SetupProblem, match="answered 422 to POST flows/filter"):
         api_of(stack).post("flows/filter", {"limit": "many"})
+
+
+def test_a_flow_run_starts_where_a_worker_serves_its_pool_and_its_parameters_fit(stack: Settings) -> None:
+    api = api_of(stack)
+    assert api.serves("cpu") and not api.serves("gpu-cc99")
+    with pytest.raises(BadInput, match=r"refused the parameters of wait-long/cpu.*seconds"):
+        api.start("wait-long/cpu", {"seconds": "many"})
+    with pytest.raises(SetupProblem, match="has no 'wait-short/cpu'"):
+        api.start("wait-short/cpu", {})
+
+
+def test_a_flow_run_is_one_process_whose_death_is_told_at_once_and_without_a_traceback(stack: Settings) -> None:
+    api = api_of(stack)
+    run_id = api.start("wait-long/cpu", {})
+    with pytest.raises(ServiceRefused, match=f"did not resume the flow run {run_id}"):
+        api.resume(run_id, {})
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "RUNNING")
+    marked = processes.marked(stack.home, "worker-cpu")
+    (worker,) = [process for process in marked if "infra.engine_worker" in process.cmdline()]
+    (engine,) = worker.children()
+    assert engine.cmdline()[-1] == "prefect.engine" and os.getpgid(engine.pid) == engine.pid
+    engine.kill()
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "CRASHED")
+    lines = api.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
+    assert lines and not [line["message"] for line in lines if "Traceback" in line["message"] or "hook" in line["message"]]
+
+
+def test_a_flow_run_that_is_cancelled_while_it_starts_ends_soon(stack: Settings) -> None:
+    api = api_of(stack)
+    run_id = api.start("wait-long/cpu", {})
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "PENDING", every_s=0.01)
+    api.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    wait_until(lambda: api.get(f"flow_runs/{run_id}")["state_type"] == "CANCELLED")
 
 
 def test_secrets_can_be_read_by_their_owner_only(stack: Settings) -> None:

@@ -27,17 +27,28 @@ def test_a_network_of_ones_own_is_built_by_its_factory():
     assert type(build("tests.training.own_network:make_mortal", 2, (64, 64))).__name__ == "MortalDetector"
 
 
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_the_tiny_networks_of_the_other_tasks_give_probabilities(task):
+    network = build({"classification": "tiny-classifier", "segmentation": "tiny-segmenter"}[task], 3, (64, 64), task).eval()
+    assert 0.4e6 < sum(item.numel() for item in network.parameters()) < 0.9e6
+    with torch.inference_mode():
+        found = network(torch.rand(2, 3, 64, 96) * 255)
+    assert found.shape == {"classification": (2, 3), "segmentation": (2, 4, 32, 48)}[task]
+    assert found.sum(dim=1).flatten().tolist() == pytest.approx([1] * (found.numel() // found.shape[1]), abs=1e-5)
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "task", "words"),
     [
-        ("tiny-detektor", "'tiny-detector' and your own"),
-        ("torchvision:fcos_resnet50_fpn", "not supported yet"),
-        ("timm:resnet18", "not supported yet"),
-        ("no_such_module:factory", "No module named 'no_such_module'"),
-        ("tests.training.own_network:make_something", "has no attribute 'make_something'"),
-        ("tests.training.own_network:make_nothing", "expected a torch Module with raw, forward, stride_px"),
+        ("tiny-detektor", "detection", "known for detection: 'tiny-detector', .* your own"),
+        ("timm:resnet18", "detection", "known for detection: 'tiny-detector', and your own"),
+        ("tiny-detector", "classification", "no network for task 'classification': .*'tiny-classifier'"),
+        ("no_such_module:factory", "detection", "No module named 'no_such_module'"),
+        ("tests.training.own_network:make_something", "detection", "has no attribute 'make_something'"),
+        ("tests.training.own_network:make_nothing", "detection", "expected a torch Module with raw, forward, stride_px"),
+        ("tests.training.own_network:make_nothing", "classification", "raw, forward for classification.*tiny_classifier.py"),
     ],
 )
-def test_an_unknown_network_is_refused_with_what_is_known(name, words):
+def test_an_unknown_network_is_refused_with_what_is_known(name, task, words):
     with pytest.raises(BadDeclaration, match=words):
-        build(name, 2, (64, 64))
+        build(name, 2, (64, 64), task)

@@ -37,7 +37,7 @@ def test_a_grey_input_is_near_zero_for_the_network():
     [
         ("timm:resnett18", "classification", "the installed timm has no network 'resnett18' for classification.*resnet18"),
         ("torchvision:fcn_resnet50", "classification", "no network 'fcn_resnet50' for classification"),
-        ("timm:resnet18", "segmentation", "no network of timm is supported for segmentation yet"),
+        ("timm:resnet18", "segmentation", "known for segmentation: 'tiny-segmenter', 'torchvision:<name>', and your own"),
         ("torchvision:resnet18", "segmentation", "no network 'resnet18' for segmentation"),
     ],
 )
@@ -63,5 +63,5 @@ def test_a_network_with_auxiliary_outputs_is_refused_in_words():
 def test_a_network_of_timm_learns_bright_from_dark(tmp_path):
     version = make_other_version(tmp_path / "images", "classification")
     job = TrainingJob(make_other_model("timm:test_resnet"), [version], threads=2, task="classification")
-    result = fit(job, tmp_path / "run", lambda epoch, metrics: None)
+    result = fit(job, tmp_path / "run", lambda *_: None)
     assert result.metrics["loss"] < result.history[0]["loss"]

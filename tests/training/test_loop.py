@@ -45,10 +45,13 @@ def quiet(epoch, metrics):
     assert math.isfinite(metrics["loss"])
 
 
-def mortal_job(images, epochs=3, extra="", **more):
-    model = make_model(epochs=epochs, extra=extra)
+def mortal_job(images, epochs=3, extra="", n=8, n_val=0, **more):
+    model, version = make_model(epochs=epochs, extra=extra), make_version(images, n)
+    splits = ["val"] * n_val + ["train"] * (n - n_val)
+    samples = (replace(sample, split=split) for sample, split in zip(version.samples, splits, strict=True))
     architecture = model.architecture.model_copy(update={"name": "tests.training.own_network:make_mortal"})
-    return TrainingJob(model.model_copy(update={"architecture": architecture}), [make_version(images)], **more)
+    declared = model.model_copy(update={"architecture": architecture})
+    return TrainingJob(declared, [replace(version, samples=tuple(samples))], **more)
 
 
 def test_two_trainings_of_one_job_end_with_identical_weights_and_another_seed_does_not(tmp_path):

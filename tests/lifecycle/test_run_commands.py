@@ -1,0 +1,52 @@
+"""``lakegate run list|compare`` on runs that were really trained and committed to a real lakeFS."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lakegate.lifecycle import training_run
+from lakegate_cli.main import app
+from tests.lifecycle.conftest import Workshop
+from tests.squares import declare_model, write_squares
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def trained(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """A model with two runs that differ in the seed."""
+    monkeypatch.setenv("LAKEGATE_CHECKOUT", str(workshop.checkout))
+    workshop.publish(write_squares(workshop.folder / "one", range(8)), "v1")
+    model = f"finder-{workshop.dataset[-8:]}"
+    declare_model(workshop.checkout, model, [workshop.dataset], epochs=2)
+    names = []
+    for seed in (0, 1):
+        plan = training_run.plan_run(workshop.client, workshop.settings, model, [], seed=seed)
+        training_run.fit_run(workshop.client, workshop.settings, plan, "", workshop.lines.append)
+        names.append(training_run.commit(workshop.client, workshop.settings, plan).run_id)
+    return model, names
+
+
+def typed(*words: str) -> str:
+    done = CliRunner().invoke(app, ["run", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_two_runs_are_listed_and_stand_side_by_side(trained: tuple[str, list[str]], tmp_path: Path) -> None:
+    model, names = trained
+    assert {row["run"] for row in json.loads(typed("list", model, "--json"))} == set(names)
+
+    content = json.loads(typed("compare", model, "--json"))
+    assert sorted(content["runs"]) == sorted(names)
+    assert content["facts"]["seed"]["values"] == {names[0]: "0", names[1]: "1"}
+    assert all(len(values) == 2 for values in content["curves"]["loss"].values())
+
+    printed = typed("compare", model, *names, "--into", str(tmp_path / "runs.html"))
+    assert all(name in printed for name in names) and "parameters are the same in all" in printed
+    assert (tmp_path / "runs.html").read_text().count("<polyline") >= 2
+
+    with pytest.raises(Exception, match=f"{model} has no run 'absent'"):
+        typed("compare", model, "absent")
