@@ -46,7 +46,7 @@ def suggest_rules(
         SuggestedRule(f"recall.{CELL_DIFF}.min", rule.limit, "as on all test samples: new data is no reason to be worse")
         for rule in _floor(judged, "recall")
     ]
-    return rules + _flips(noise)
+    return [*rules, *_flips(noise)]
 
 
 def _floor(cell: Cell, metric: str, label: str = "") -> Iterator[SuggestedRule]:
