@@ -69,7 +69,9 @@ class Statistics(Protocol):
     def metrics(self) -> tuple[str, ...]:
         """The names of what is measured."""
 
-    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
+    def values(
+        self, weights_RS: FloatArray64, only: Collection[str] | None = None
+    ) -> Mapping[str, Mapping[str, FloatArray64]]:
         """Return metric -> slot -> (R,)."""
 
 
@@ -84,7 +86,9 @@ class JoinedStatistics:
         """The names of what any part measures."""
         return tuple(name for part in self.parts for name in part.metrics)
 
-    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
+    def values(
+        self, weights_RS: FloatArray64, only: Collection[str] | None = None
+    ) -> dict[str, Mapping[str, FloatArray64]]:
         """Return metric -> slot -> (R,) of all parts that measure something that is asked."""
         asked = [part for part in self.parts if only is None or set(part.metrics) & set(only)]
         return {name: values for part in asked for name, values in part.values(weights_RS, only).items()}
