@@ -11,6 +11,7 @@ from lakegate.evaluation.seed_noise import SeedNoise
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD, metric_facts
 
 MAIN_METRIC = {"detection": "map50", "classification": "accuracy", "segmentation": "miou"}
+FALL_METRIC = {**MAIN_METRIC, "detection": "map"}  # mAP50 of few images hangs on single ones
 STEP = 0.01
 UNDECIDED = 1.5  # half an interval of a level, times this, is about what a paired difference of equal models needs to pass
 SURE = f"{CONFIDENCE * 100:.0f} %"
@@ -41,7 +42,7 @@ def suggest_rules(
     metric = MAIN_METRIC[task]
     rules = [*_floor(judged, metric), *(rule for label in labels for rule in _floor(judged, "recall", label))]
     rules += [rule for cell in cells[1:] if cell.kind == "slice" for rule in _floor(cell, "recall")]
-    rules += _falls(judged, metric, noise)
+    rules += _falls(judged, FALL_METRIC[task], noise)
     rules += [
         SuggestedRule(f"recall.{CELL_DIFF}.min", rule.limit, "as on all test samples: new data is no reason to be worse")
         for rule in _floor(judged, "recall")
@@ -56,7 +57,8 @@ def _floor(cell: Cell, metric: str, label: str = "") -> Iterator[SuggestedRule]:
     column = CELL_ALL if cell.kind == "all" else cell.name
     key = ".".join(part for part in (metric, column, label, "min") if part)
     measured = f"{value:.3f} on {cell.n_samples} test samples, {SURE} interval {interval[0]:.3f} to {interval[1]:.3f}"
-    yield SuggestedRule(key, max(floor(interval[0] / STEP + 1e-9) * STEP, 0.0), f"measured {measured}")
+    low = interval[0] if interval[0] < interval[1] else value - 3 / cell.n_objects[label]  # no error in n: the rule of three
+    yield SuggestedRule(key, round(max(floor(low / STEP + 1e-9) * STEP, 0.0), 2), f"measured {measured}")
 
 
 def _falls(cell: Cell, metric: str, noise: SeedNoise | None) -> Iterator[SuggestedRule]:
@@ -69,7 +71,8 @@ def _falls(cell: Cell, metric: str, noise: SeedNoise | None) -> Iterator[Suggest
     reason = f"{n_samples} test samples: a model that is as good needs about so much room in {short} to pass {SURE} sure"
     if noise is not None:
         reason += f"; {len(noise.runs)} other seeds alone change it by up to {by_seed:.3f}"
-    yield SuggestedRule(f"{metric}.{CELL_OLD}.max_drop", max(ceil(max(by_draw, by_seed) / STEP - 1e-9) * STEP, STEP), reason)
+    limit = max(ceil(max(by_draw, by_seed) / STEP - 1e-9) * STEP, STEP)
+    yield SuggestedRule(f"{metric}.{CELL_OLD}.max_drop", round(limit, 2), reason)
 
 
 def _flips(noise: SeedNoise | None) -> Iterator[SuggestedRule]:
@@ -80,7 +83,7 @@ def _flips(noise: SeedNoise | None) -> Iterator[SuggestedRule]:
     flips = f"{min(found.n_flips)} to {found.largest} of {found.n_units} {noise.unit}s"
     reason = f"{len(noise.runs)} other seeds alone flip {flips}"
     limit = max(ceil(UNDECIDED * share / STEP - 1e-9) * STEP, STEP)
-    yield SuggestedRule(f"negative_flip_rate.{CELL_OLD}.max", limit, f"{reason}; half as many more are allowed")
+    yield SuggestedRule(f"negative_flip_rate.{CELL_OLD}.max", round(limit, 2), f"{reason}; half as many more are allowed")
 
 
 def _interval(cell: Cell, metric: str, label: str) -> Interval | None:
