@@ -91,7 +91,8 @@ def make_pictures(target: Path, folder: Path) -> None:
         for model in (shop.model("candidate", now), shop.model("early", now, FEW_EPOCHS))
     )
     gate = parse_model("digits", (ROOT / "models" / "digits" / "model.toml").read_text()).gate
-    fell = (early.require_cell("sixes").value("recall", row="baseline") or 0) - (early.require_cell("sixes").value("recall") or 0)
+    sixes = early.require_cell("sixes")
+    fell = (sixes.value("recall", row="baseline") or 0.0) - (sixes.value("recall") or 0.0)
     cases: Mapping[str, tuple[Matrix, Mapping[str, float]]] = {
         "pass": (good, gate),
         "fail": (early, gate),
