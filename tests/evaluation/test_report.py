@@ -253,3 +253,18 @@ def test_a_noise_floor_stands_beside_the_flips(world: World) -> None:
     matrix, verdict = judged(world)
     html = render_matrix_html(matrix, verdict, noise_floor="3 of 24 objects flip by the seed alone.")
     assert "Measured against chance: 3 of 24 objects flip by the seed alone." in _Page(html).text
+
+
+def test_superseded_samples_have_their_flips_and_an_incomparable_matrix_says_why(world: World) -> None:
+    before = world.version({number: [object_at(0)] for number in range(9)}, tag="v1")
+    now = world.version({number: [object_at(0)] for number in range(2, 9)})
+    now.images["s0008"].path.write_bytes(b"no image")
+    candidate = world.model("new", {3: []})
+    baseline = world.model("old", {number: [found(0)] for number in range(9)})
+    matrix = compare(candidate, baseline, now, before, world.settings, n_latency_images=0)
+    html = render_matrix_html(matrix, judge([], matrix))
+    images = [row[0] for row in embedded(html)[0]["images"]]
+    assert images[0] == "planted/s0002" and images[-2:] == ["planted@v1/s0000", "planted@v1/s0001"]
+    text = _Page(html).text
+    assert matrix.incomparable and matrix.incomparable in text
+    assert "Superseded: test images" in text and "not scored: the image cannot be read" in text
