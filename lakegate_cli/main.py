@@ -10,6 +10,7 @@ from lakegate_cli import (
     data_commands,
     demo_commands,
     exchange_commands,
+    gate_commands,
     merge_commands,
     model_commands,
     run_commands,
@@ -38,6 +39,8 @@ data_commands.app.command("frames")(exchange_commands.frames)
 data_commands.app.command("merge")(merge_commands.merge)
 data_commands.app.command("blame")(merge_commands.blame)
 model_commands.app.command("watch")(watch_commands.watch)
+model_commands.app.command("suggest-gates")(gate_commands.suggest_gates)
+model_commands.app.command("measure-noise")(gate_commands.measure_noise)
 app.command("predict")(model_commands.predict)
 
 

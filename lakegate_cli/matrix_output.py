@@ -24,8 +24,9 @@ def print_comparison(stored: "StoredComparison", matrix: "StoredMatrix", page: "
         console().print(stored.markdown, markup=False)
         console().print(f"[Open the matrix with all flips]({page.url})", markup=False)
         return
+    from lakegate.evaluation.markdown import SYMBOLS
     from lakegate.gate_rules import Outcome
-    from lakegate.lifecycle.shown_matrix import SYMBOLS, matrix_rows, rule_rows
+    from lakegate.lifecycle.shown_matrix import matrix_rows, rule_rows
 
     console().print(f"{SYMBOLS[Outcome(stored.verdict)]}: {stored.sentence}\n", markup=False)
     print_rows(rule_rows(matrix), "no rule stands in [gate]: nothing was checked")

@@ -107,9 +107,9 @@ class ResampledCell:
             if metric == NEGATIVE_FLIPS:
                 found["candidate"][metric] = _tested(point[metric], now[metric], draws, lowest=0.0)
                 continue
-            found["candidate"][metric] = _percentiles(point[metric], now[metric])
+            found["candidate"][metric] = _percentiles(point[metric], now[metric], draws)
             if metric in compared:
-                found["baseline"][metric] = _percentiles(old_point[metric], was[metric])
+                found["baseline"][metric] = _percentiles(old_point[metric], was[metric], draws)
                 found["difference"][metric] = _tested(
                     _minus(point[metric], old_point[metric]), _minus(now[metric], was[metric]), draws
                 )
@@ -177,8 +177,10 @@ def _minus(one: Mapping[str, Replicates], other: Mapping[str, Replicates]) -> di
     return {label: one[label] - other[label] for label in one if label in other}
 
 
-def _percentiles(point: Mapping[str, Replicates], values: Mapping[str, Replicates]) -> dict[str, Interval]:
-    found = {label: interval(value_R, CONFIDENCE) for label, value_R in values.items() if isfinite(point[label][0])}
+def _percentiles(
+    point: Mapping[str, Replicates], values: Mapping[str, Replicates], draws: GroupDraws
+) -> dict[str, Interval]:
+    found = {label: interval(value_R, draws, CONFIDENCE) for label, value_R in values.items() if isfinite(point[label][0])}
     return _finite({label: (item.low, item.high) for label, item in found.items()})
 
 

@@ -1,4 +1,4 @@
-"""What all metrics of one column are computed from: those of the task type, flips, and the team's own, as one object."""
+"""What the metrics of one column are computed from besides those of the task type: flips, and the team's own."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -7,30 +7,9 @@ import numpy as np
 
 from lakegate.evaluation.judged import Flip, JudgedSample
 from lakegate.evaluation.own_metrics import EvaluatedSample, OwnFunction, OwnStatistics
-from lakegate.task_types.protocol import ALL_LABELS, IntArray, Replicates, SampleStatistics
+from lakegate.task_types.protocol import ALL_LABELS, IntArray, Replicates
 
 NEGATIVE_FLIPS = "negative_flip_rate"
-
-
-class JoinedStatistics:
-    """Several ``SampleStatistics`` over the same samples."""
-
-    def __init__(self, parts: Sequence[SampleStatistics]) -> None:
-        self._parts = parts
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics of all parts."""
-        return tuple(name for part in self._parts for name in part.metrics)
-
-    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, Mapping[str, Replicates]]:
-        """Return metric -> label -> (R,)."""
-        found: dict[str, Mapping[str, Replicates]] = {}
-        for part in self._parts:
-            wanted = [name for name in part.metrics if only is None or name in only]
-            if wanted:
-                found |= part.values(weights_RS, wanted)
-        return found
 
 
 class FlipStatistics:

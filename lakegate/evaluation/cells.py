@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakegate.evaluation.bootstrap import ResampledCell
-from lakegate.evaluation.cell_statistics import JoinedStatistics, flip_statistics, own_statistics
+from lakegate.evaluation.cell_statistics import flip_statistics, own_statistics
 from lakegate.evaluation.judged import FLIP_KINDS, Flip, FlipKind, JudgedSample
 from lakegate.evaluation.judged_sets import Judge, JudgedSet
 from lakegate.evaluation.label_space import LabelSpace
 from lakegate.evaluation.matrix import Cell, CellKind
 from lakegate.evaluation.own_metrics import OwnFunction
 from lakegate.evaluation.partition import Partition
+from lakegate.evaluation.sums import JoinedStatistics
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD, CELL_SUPERSEDED, LABEL_CELL
 from lakegate.task_types.protocol import ALL_LABELS, BoolArray, SampleStatistics, TaskType, Values, point_values
 from lakegate.task_types.registry import task_type
@@ -105,7 +106,7 @@ def _statistics(
             units = [task.count_units(item.truth, len(space.labels)) * space.is_common for item in column.samples]
             units_SK = np.array(units, np.int64).reshape(len(units), len(space.labels))
             parts.append(flip_statistics(column.samples, flips, units_SK, space.labels))
-        found.append(JoinedStatistics(parts))
+        found.append(JoinedStatistics(*parts))
     return found
 
 

@@ -87,6 +87,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "coverage": [asdict(item) for item in matrix.coverage],
         "incomparable": matrix.incomparable,
         "changes": None if matrix.changes is None else asdict(matrix.changes),
+        "seed_noise": None if matrix.seed_noise is None else asdict(matrix.seed_noise),
         "flips": [[getattr(flip, name) for name in FLIP_EVIDENCE] for flip in matrix.flips],
         "verdict": {"outcome": verdict.outcome.value},
         "rules": [_rule(item, with_numbers=metric_facts(item.key.split(".")[0]).per_cell) for item in verdict.results],

@@ -125,7 +125,9 @@ def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: 
     elif rule.metric == NEGATIVE_FLIPS:
         worse = candidate
         outcome = _outcome(worse, rule.limit, finding, is_broken)
+        by_seed = "" if matrix.seed_noise is None or rule.label else matrix.seed_noise.words(cell.name)
         sentence = flip_sentence(rule, cell, matrix.task, finding, outcome)
+        sentence += f" For comparison, {by_seed}." if by_seed else ""
         result = RuleResult(rule.key, outcome, sentence, candidate, rule.limit)
     else:
         return _with_examples(_judge_level(rule, cell, candidate), rule, cell, matrix)

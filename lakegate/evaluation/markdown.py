@@ -11,7 +11,7 @@ from lakegate.evaluation.tables import Entry, cell_words, error_metrics, flip_ro
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.task_types.registry import task_type
 
-SYMBOLS = {Outcome.PASS: "✓ PASS", Outcome.FAIL: "✗ FAIL", Outcome.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
+SYMBOLS = {Outcome.PASS: "✓ PASS", Outcome.FAIL: "✗ FAIL", Outcome.NOT_ENOUGH_DATA: "? NOT ENOUGH DATA"}
 BAR_LENGTH = 8
 _ORDER = (Outcome.FAIL, Outcome.NOT_ENOUGH_DATA, Outcome.PASS)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from lakegate.declarations import ModelTask
 from lakegate.errors import LakegateError
 from lakegate.evaluation.judged import Flip, FlipKind, JudgedSample
+from lakegate.evaluation.seed_noise import SeedNoise
 from lakegate.gate_rules import METRICS
 from lakegate.task_types.protocol import ALL_LABELS, Values
 
@@ -172,6 +173,7 @@ class Matrix:
     measured: Measured
     incomparable: str = ""
     superseded_flips: tuple[Flip, ...] = ()
+    seed_noise: SeedNoise | None = None  # of the baseline's recipe, where it was measured
     resampled: Mapping[str, "ResampledCell"] = field(default_factory=dict, compare=False, repr=False)  # by the cell's name
 
     def cell(self, name: str) -> Cell | None:

@@ -1,7 +1,7 @@
 """Judge a candidate: pin both sides, evaluate, keep the evidence under a key that the inputs determine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
@@ -15,6 +15,7 @@ from lakegate.evaluation.matrix import SHORT_WORDS, Matrix, Row
 from lakegate.evaluation.own_metrics import code_digests
 from lakegate.evaluation.predictions import ModelUnderTest
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.evaluation.seed_noise import SeedNoise
 from lakegate.evaluation.seen_images import perceptual_hashes
 from lakegate.evaluation.waivers import in_force, today_utc
 from lakegate.lake.client import LakeClient
@@ -22,6 +23,7 @@ from lakegate.lake.local import open_version
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested
 from lakegate.lifecycle.export_run import stored_declaration
+from lakegate.lifecycle.kept_noise import find_noise
 from lakegate.lifecycle.training_run import pin_versions
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
@@ -29,6 +31,7 @@ from lakegate.registry import releases, runs
 from lakegate.registry.documents import Document, RunReference
 from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
 from lakegate.settings import Settings
+from lakegate.training.record import RunRecord
 from lakegate.training.tracking import open_tracking
 
 PRODUCTION, NONE = "production", "none"
@@ -49,6 +52,7 @@ class ComparisonPlan:
     code_digest: str
     waivers_in_force: tuple[str, ...] = ()  # keys of rules, on the day of the plan
     own_metrics: tuple[str, ...] = ()  # digests of the modules with the functions of [metrics]
+    seed_noise: SeedNoise | None = None  # of the baseline's recipe
 
     @property
     def key(self) -> str:
@@ -63,6 +67,7 @@ class ComparisonPlan:
             "code": self.code_digest,
             "waivers": list(self.waivers_in_force),
             "own_metrics": list(self.own_metrics),
+            "seed_noise": None if self.seed_noise is None else asdict(self.seed_noise),
         }
         return sha256_bytes(exact_json(content))
 
@@ -105,6 +110,7 @@ def plan_comparison(
         code_digest=read_code_version().digest,
         waivers_in_force=in_force(declaration.waivers, today_utc()),
         own_metrics=code_digests(declaration.metrics),
+        seed_noise=None if old is None else find_noise(client, _record(client, model, old.run_id)),
     )
 
 
@@ -122,10 +128,15 @@ def _further(client: LakeClient, settings: Settings, name: str, pinned: Sequence
     return same[0] if same else newest_attested(client, settings, dataset)
 
 
-def _versions_of(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
+def _record(client: LakeClient, model: str, run: str) -> RunRecord:
     record = runs.find_run(client, model, run)
     if record is None:
         raise RegistryError(f"run {run} of {model} has no record; train it again")
+    return record
+
+
+def _versions_of(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
+    record = _record(client, model, run)
     return [DatasetVersion(item.dataset, item.tag, item.commit, item.content_digest) for item in record.datasets]
 
 
@@ -152,6 +163,7 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
+    matrix = replace(matrix, seed_noise=plan.seed_noise)
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     stored = StoredComparison(
         key=plan.key,

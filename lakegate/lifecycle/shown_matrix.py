@@ -2,13 +2,12 @@
 
 from typing import Any
 
+from lakegate.evaluation.markdown import SYMBOLS
 from lakegate.evaluation.stored import StoredMatrix, read_matrix
 from lakegate.evaluation.tables import cell_words, plain_rows
-from lakegate.gate_rules import Outcome, RuleResult
+from lakegate.gate_rules import RuleResult
 from lakegate.lake.client import LakeClient
 from lakegate.registry.store import EVIDENCE, REPOSITORY
-
-SYMBOLS = {Outcome.PASS: "✓ PASS", Outcome.FAIL: "✗ FAIL", Outcome.NOT_ENOUGH_DATA: "? NOT ENOUGH DATA"}
 
 
 def stored_matrix(client: LakeClient, key: str) -> StoredMatrix:

@@ -71,15 +71,27 @@ def plan_run(
     declaration = _with_overrides(declared, overrides or {})
     pinned = pin_versions(client, settings, declaration, versions)
     effective_seed = declaration.training.seed if seed is None else seed
+    return plan_recipe(client, settings, declaration, pinned, effective_seed, overrides)
+
+
+def plan_recipe(
+    client: LakeClient,
+    settings: Settings,
+    declaration: ModelDeclaration,
+    pinned: Sequence[DatasetVersion],
+    seed: int,
+    overrides: Mapping[str, float | int] | None = None,
+) -> RunPlan:
+    """Pin the first weights of a recipe whose data is pinned, and compute the run's id; raises as :func:`plan_run`."""
     code = read_code_version()
     ensure_registry(client)
 
     def run_id_from(start: StartingRun | None) -> str:
-        return runs.run_id(recipe_digest(declaration, start), pinned, effective_seed, code.digest)
+        return runs.run_id(recipe_digest(declaration, start), pinned, seed, code.digest)
 
     start = find_start(client, declaration, run_id_from)
     run, words = run_id_from(start), dict(overrides or {})
-    return RunPlan(model, run, tuple(pinned), declaration, words, effective_seed, code, settings.user, start)
+    return RunPlan(declaration.name, run, tuple(pinned), declaration, words, seed, code, settings.user, start)
 
 
 def recipe_digest(declaration: ModelDeclaration, start: StartingRun | None = None) -> str:

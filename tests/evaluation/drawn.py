@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakegate.evaluation.bootstrap import N_REPLICATES, ResampledCell
-from lakegate.evaluation.cell_statistics import FlipStatistics, JoinedStatistics
+from lakegate.evaluation.cell_statistics import FlipStatistics
 from lakegate.evaluation.matrix import Cell, CellKind, Coverage, InferenceCount, Matrix, Measured, ModelFacts
+from lakegate.evaluation.sums import JoinedStatistics
 from lakegate.task_types.protocol import ALL_LABELS, IntArray, Replicates, point_values
 
 MIB = 2**20
@@ -73,7 +74,7 @@ def _column(name: str, column: Column, metric: str, n_replicates: int) -> tuple[
     now_S, was_S, units_S = (np.asarray(item, np.float64) for item in (column.candidate, column.baseline, column.units))
     lost_S = np.maximum(was_S - now_S, 0)
     flips = FlipStatistics(("cell",), units_S[:, None], lost_S[:, None])
-    now, was = JoinedStatistics([Shares(metric, now_S, units_S), flips]), Shares(metric, was_S, units_S)
+    now, was = JoinedStatistics(Shares(metric, now_S, units_S), flips), Shares(metric, was_S, units_S)
     keys = tuple(f"planted/s{index:04d}" for index in range(len(units_S)))
     drawn = ResampledCell(keys, tuple(column.groups or keys), now, was, n_replicates)
     n_units, n_flips = int(units_S.sum()), int(lost_S.sum())
