@@ -39,8 +39,7 @@ def compare(
 
     Args:
         judged: the version that the verdict is about.
-        baseline_version: the version of the same dataset that the baseline was released on; None where it has none
-            (then every test sample counts as added).
+        baseline_version: the version of the same dataset that the baseline was released on; None: all samples count as added.
         further: versions by their reference in ``[data] evaluate`` (``name`` or ``name:slice``); the judged dataset's own
             name is skipped, its samples are judged already.
         n_latency_images: how many times one image goes through each model for latency; 0: latency and memory are not measured.

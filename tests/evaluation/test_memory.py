@@ -30,7 +30,7 @@ def test_a_model_that_needs_64_mib_more_shows_it(world: World) -> None:
     if measured is None:
         pytest.skip("this system does not tell a process its peak memory")
     assert measured.baseline_bytes is not None and measured.ratio is not None
-    assert HELD_BYTES <= measured.candidate_bytes < 2 * HELD_BYTES
+    assert 0.95 * HELD_BYTES < measured.candidate_bytes < 2 * HELD_BYTES  # the kernel counts pages in batches
     assert measured.baseline_bytes < HELD_BYTES / 2
     assert measured.ratio == measured.candidate_bytes / measured.baseline_bytes
 
