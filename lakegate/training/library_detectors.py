@@ -63,7 +63,8 @@ def _from_timm(full: str, name: str) -> nn.Module:
 
     require_known(full, name, timm.list_models(), "detection")
     try:
-        reductions = timm.create_model(name, features_only=True, pretrained=False).feature_info.reduction()
+        probe: Any = timm.create_model(name, features_only=True, pretrained=False)
+        reductions: list[int] = probe.feature_info.reduction()
         if not {*STRIDES_PX} <= {*reductions}:
             raise ValueError(f"it gives them at {reductions}")
         chosen = [max(index for index, item in enumerate(reductions) if item == stride) for stride in STRIDES_PX]
