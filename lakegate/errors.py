@@ -127,6 +127,12 @@ class ServerBusy(ServingError):
     is_transient = True
 
 
+class WandbUnavailable(LakegateError):
+    """A W&B server did not answer, or refused; what was to be sent stays kept."""
+
+    is_transient = True
+
+
 class SetupProblem(LakegateError):
     """This machine lacks something that Lakegate needs, or a port is taken."""
 

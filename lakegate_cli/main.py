@@ -16,6 +16,7 @@ from lakegate_cli import (
     run_commands,
     show_commands,
     stack_commands,
+    wandb_commands,
     watch_commands,
 )
 from lakegate_cli.output import guarded
@@ -32,6 +33,7 @@ demo_commands.register(app)
 app.add_typer(data_commands.app, name="data", help="Dataset versions: publish, list, compare, fetch.")
 app.add_typer(model_commands.app, name="model", help="Models: train, compare, release, approve, roll back.")
 app.add_typer(run_commands.app, name="run", help="The runs of a model: list them, compare any number side by side.")
+app.add_typer(wandb_commands.app, name="wandb", help="Weights & Biases: publish the reports that were kept offline.")
 app.add_typer(approver_commands.app, name="approver", help="Who may prove by one-time codes who they are: add, remove, list.")
 data_commands.app.command("show")(show_commands.show)
 data_commands.app.command("export")(exchange_commands.export)

@@ -11,7 +11,6 @@ from lakegate.engines.onnx_session import OnnxModel
 from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import judge as judge_gate
-from lakegate.evaluation.matrix import SHORT_WORDS, Matrix, Row
 from lakegate.evaluation.own_metrics import code_digests
 from lakegate.evaluation.predictions import ModelUnderTest
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
@@ -24,6 +23,7 @@ from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested
 from lakegate.lifecycle.export_run import stored_declaration
 from lakegate.lifecycle.kept_noise import find_noise
+from lakegate.lifecycle.matrix_tracking import keep_for_publishing, make_report, track_comparison
 from lakegate.lifecycle.training_run import pin_versions
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
@@ -32,7 +32,6 @@ from lakegate.registry.documents import Document, RunReference
 from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
 from lakegate.settings import Settings
 from lakegate.training.record import RunRecord
-from lakegate.training.tracking import open_tracking
 
 PRODUCTION, NONE = "production", "none"
 Say = Callable[[str], None]
@@ -180,25 +179,12 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         f"comparisons/{plan.key}/matrix.html": render_matrix_html(matrix, verdict).encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
+    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown)
+    keep_for_publishing(settings, report)
     put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
-    _track(settings, plan, matrix, stored)
+    track_comparison(settings, report, matrix, verdict, [version.reference for version in plan.versions])
     say(stored.sentence)
     return stored
-
-
-def _track(settings: Settings, plan: ComparisonPlan, matrix: Matrix, stored: StoredComparison) -> None:
-    """Show the matrix's numbers in W&B, as a run beside the training's; the evidence in lakeFS stays the truth."""
-    config = {"comparison": plan.key, "versions": [version.reference for version in plan.versions]}
-    tracking = open_tracking(settings, plan.model, plan.candidate.run_id, config, job_type="compare")
-    numbers: dict[str, float | str] = {"verdict": stored.verdict, "sentence": stored.sentence}
-    rows: tuple[Row, ...] = ("candidate", "baseline")
-    for cell in matrix.cells:
-        for metric in SHORT_WORDS:
-            for row in rows:
-                value = cell.value(metric, row=row) if metric != "latency_p99_ratio" else None
-                if value is not None:
-                    numbers[f"{row}/{cell.name}/{metric}"] = value
-    tracking.finish(numbers)
 
 
 class _Opened:

@@ -1,11 +1,14 @@
 """W&B as a view of a run: offline without a key, and never a reason for a run to fail."""
 
+import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lakegate.html import BOX_LINES, DrawnBox
 from lakegate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -14,6 +17,25 @@ INIT_TIMEOUT_S = 10.0
 FINISH_TIMEOUT_S = 60.0
 
 Mode = Literal["offline", "online", "disabled"]
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """A JPEG with boxes to switch on and off by group; boxes are in pixels of the image that has this width and height."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+    boxes: Mapping[str, Sequence[DrawnBox]]
+
+
+@dataclass(frozen=True)
+class TrackedTable:
+    """A table of a run; each row has one cell per column."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | DrawnPicture | None, ...], ...]
 
 
 class Tracking:
@@ -29,6 +51,7 @@ class Tracking:
         self.error = error
         self.id: str = str(run.id) if run else ""
         self.url: str = str(run.url or "") if run and mode == "online" else ""
+        self.is_finished = False
         self.folder: Path | None = Path(run.dir).parent if run and mode != "disabled" else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -40,6 +63,15 @@ class Tracking:
         except _wandb_errors() as error:
             self._give_up("log", error)
 
+    def show(self, step: int, tables: Sequence[TrackedTable]) -> None:
+        """Send tables with a step."""
+        if self._run is None:
+            return
+        try:
+            self._run.log({table.name: _table(table) for table in tables}, step=step)
+        except _wandb_errors() as error:
+            self._give_up("log", error)
+
     def finish(self, summary: Mapping[str, float | str] | None = None) -> None:
         """Write the summary and close; a second call does nothing."""
         if self._run is None:
@@ -48,7 +80,7 @@ class Tracking:
         try:
             run.summary.update(dict(summary or {}))
             run.finish()
-            self._run = None
+            self._run, self.is_finished = None, True
         except _wandb_errors() as error:
             self._give_up("finish", error)
 
@@ -64,12 +96,13 @@ def open_tracking(
     run_id: str,
     config: Mapping[str, Any],
     job_type: str = "train",
+    part: str = "",
 ) -> Tracking:
     """Open a W&B run named ``run_id`` in project ``model``; whatever goes wrong is logged and kept in ``Tracking.error``.
 
     Online only with WANDB_API_KEY or ``settings.wandb_mode = "online"``; WANDB_MODE counts where the setting is "auto". Files
     go to ``<home>/wandb`` and ``<home>/wandb-data`` unless WANDB_DIR and WANDB_DATA_DIR say otherwise; ``wandb sync``
-    needs both.
+    needs both. ``part`` goes into W&B's id where a run has several of one ``job_type``.
     """
     mode = choose_mode(settings, os.environ)
     if mode == "disabled":
@@ -78,7 +111,8 @@ def open_tracking(
     data_folder = Path(os.environ.get("WANDB_DATA_DIR") or folder.with_name(f"{folder.name}-data"))
     problem = ""
     # W&B's service keeps the id of a failed start as taken, so the second attempt has one of its own
-    attempts: list[tuple[Mode, str]] = [(mode, f"{run_id}-{job_type}"), ("offline", f"{run_id}-{job_type}-2")]
+    first_id = "-".join(filter(None, (run_id, job_type, part)))
+    attempts: list[tuple[Mode, str]] = [(mode, first_id), ("offline", f"{first_id}-2")]
     for attempt, wandb_id in attempts:
         try:
             for needed in (folder, data_folder):
@@ -113,6 +147,8 @@ def _init(
         init_timeout=INIT_TIMEOUT_S,
         finish_timeout=FINISH_TIMEOUT_S,
     )
+    if os.environ.get("WANDB_BASE_URL"):
+        options.base_url = os.environ["WANDB_BASE_URL"]  # W&B itself reads it once per process
     return wandb.init(
         project=model,
         id=wandb_id,
@@ -125,6 +161,41 @@ def _init(
         reinit="create_new",
         settings=options,
     )
+
+
+def _table(table: TrackedTable) -> Any:
+    import wandb
+
+    rows = [[_picture(cell) if isinstance(cell, DrawnPicture) else cell for cell in row] for row in table.rows]
+    return wandb.Table(columns=list(table.columns), data=rows)
+
+
+def _picture(picture: DrawnPicture) -> Any:
+    import wandb
+    from PIL import Image
+
+    names = {number: kind for number, kind in enumerate(BOX_LINES)}
+    kinds = {kind: number for number, kind in names.items()}
+    groups = {}
+    for group, boxes in picture.boxes.items():
+        data = [
+            {
+                "position": _position(box, picture.width_px, picture.height_px),
+                "class_id": kinds[box.kind],
+                "box_caption": box.label,
+            }
+            for box in boxes
+        ]
+        if data:
+            groups[group] = {"box_data": data, "class_labels": names}
+    classes = [{"id": number, "name": kind} for number, kind in names.items()]
+    return wandb.Image(Image.open(io.BytesIO(picture.jpeg)), boxes=groups or None, classes=classes, file_type="jpg")
+
+
+def _position(box: DrawnBox, width_px: int, height_px: int) -> dict[str, float]:
+    """Return the box as shares of the sides, which fit the small picture, too."""
+    x1, y1, x2, y2 = box.xyxy_px
+    return {"minX": x1 / width_px, "maxX": x2 / width_px, "minY": y1 / height_px, "maxY": y2 / height_px}
 
 
 def _wandb_errors() -> tuple[type[Exception], ...]:

@@ -1,0 +1,166 @@
+"""A comparison in W&B: a run with its numbers and tables, and a report; the evidence in lakeFS stays the truth."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+
+from lakegate.errors import BadImage, LakegateError
+from lakegate.evaluation.gallery import worst_first
+from lakegate.evaluation.gate import Verdict
+from lakegate.evaluation.judged import Flip, JudgedSample
+from lakegate.evaluation.matrix import Matrix, Row
+from lakegate.evaluation.tables import FLIPS, metrics_of, plain_rows
+from lakegate.reports.wandb_publishing import WandbServer, publish_report
+from lakegate.reports.wandb_report import MAX_FLIPS, KeptFlip, KeptReport, keep_report
+from lakegate.settings import Settings
+from lakegate.task_types.registry import task_type
+from lakegate.thumbnails import Thumbnails
+from lakegate.training.tracking import DrawnPicture, TrackedTable, Tracking, choose_mode, open_tracking
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS, MAX_PICTURES, SIDE_PX = 1_000, 24, 320
+ROWS: tuple[Row, ...] = ("candidate", "baseline")
+RULE_COLUMNS = ("rule", "outcome", "limit", "value", "from", "to", "waived by", "what was found", "what would help")
+FLIP_COLUMNS = ("kind", "label", "sample", "columns", "what happened", "picture")
+
+
+def make_report(key: str, model: str, matrix: Matrix, verdict: Verdict, evidence_digest: str, markdown: str) -> KeptReport:
+    """Return the report of a comparison; its W&B run is not known yet."""
+    flips = _ranked(matrix)
+    return KeptReport(
+        key=key,
+        model=model,
+        candidate_run=matrix.candidate.run_id,
+        baseline_run="" if matrix.baseline is None else matrix.baseline.run_id,
+        verdict=verdict.outcome.value,
+        sentence=verdict.sentence,
+        evidence_digest=evidence_digest,
+        markdown=markdown,
+        flips=tuple(
+            KeptFlip(kind=flip.kind, label=flip.label, sample=flip.sample_key, words=_words(matrix, flip))
+            for flip in flips[:MAX_FLIPS]
+        ),
+        n_flips=len(flips),
+    )
+
+
+def keep_for_publishing(settings: Settings, report: KeptReport) -> None:
+    """Keep a report, unless W&B is disabled; a disk that does not take it is logged and never raised."""
+    if choose_mode(settings, os.environ) == "disabled":
+        return
+    try:
+        keep_report(settings, report)
+    except OSError as error:
+        log.warning("the W&B report of %s was not kept (%s); the comparison stands in the evidence", report.title, error)
+
+
+def track_comparison(
+    settings: Settings, report: KeptReport, matrix: Matrix, verdict: Verdict, versions: Sequence[str]
+) -> Tracking:
+    """Show a comparison in W&B as a run beside the training's, and publish the report where W&B is online.
+
+    Whatever goes wrong is logged and never raised: ``Tracking.error`` says what W&B said, and a kept report that was not
+    published waits for ``lakegate wandb publish``.
+    """
+    if choose_mode(settings, os.environ) == "disabled":
+        return Tracking(None, "disabled")
+    config = {"comparison": report.key, "baseline": report.baseline_run, "versions": list(versions)}
+    tracking = open_tracking(settings, report.model, report.candidate_run, config, "compare", part=report.key[:8])
+    tracking.show(0, [_matrix_table(matrix), _rule_table(verdict), _flip_table(settings, matrix)])
+    tracking.finish(_numbers(report, matrix))
+    if not tracking.id or not tracking.is_finished:
+        return tracking
+    waits = str(tracking.folder) if tracking.mode == "offline" else ""
+    kept = report.model_copy(update={"wandb_run": tracking.id, "wandb_folder": waits})
+    keep_for_publishing(settings, kept)
+    if tracking.mode == "online":
+        _publish(settings, kept)
+    return tracking
+
+
+def _publish(settings: Settings, report: KeptReport) -> None:
+    try:
+        publish_report(settings, report, WandbServer.of(os.environ))
+    except (LakegateError, OSError) as error:
+        log.warning("%s; the report is kept, publish it with `lakegate wandb publish`", error)
+
+
+def _numbers(report: KeptReport, matrix: Matrix) -> dict[str, float | str]:
+    """Return what can be sorted and plotted over runs: every metric of every column, and the ratios of the costs."""
+    numbers: dict[str, float | str] = {"verdict": report.verdict, "sentence": report.sentence, "flips": report.n_flips}
+    for cell in matrix.cells:
+        for metric in (*metrics_of(matrix.cells), FLIPS):
+            values = {row: cell.value(metric, row=row) for row in ROWS}
+            numbers |= {f"{row}/{cell.name}/{metric}": value for row, value in values.items() if value is not None}
+    latency, memory = matrix.measured.latency, matrix.measured.memory
+    ratios = {
+        "latency_p50_ratio": None if latency is None else latency.p50_ratio,
+        "latency_p99_ratio": None if latency is None else latency.p99_ratio,
+        "memory_ratio": None if memory is None else memory.ratio,
+    }
+    return numbers | {name: value for name, value in ratios.items() if value is not None}
+
+
+def _matrix_table(matrix: Matrix) -> TrackedTable:
+    columns = ("metric", "of", *(cell.name for cell in matrix.cells))
+    return TrackedTable("matrix", columns, tuple(tuple(row.values()) for row in plain_rows(matrix.cells)))
+
+
+def _rule_table(verdict: Verdict) -> TrackedTable:
+    judged = [
+        (
+            item.key,
+            item.outcome.value,
+            item.limit,
+            item.value,
+            *(item.interval or (None, None)),
+            item.waiver.owner if item.waiver else "",
+            item.sentence,
+            item.remedy,
+        )
+        for item in verdict.results
+    ]
+    skipped = [(item.key, "skipped", None, None, None, None, "", item.sentence, "") for item in verdict.skipped]
+    return TrackedTable("rules", RULE_COLUMNS, (*judged, *skipped))
+
+
+def _flip_table(settings: Settings, matrix: Matrix) -> TrackedTable:
+    """The worst ``MAX_ROWS`` flips; the first of each of the ``MAX_PICTURES`` worst images shows that image."""
+    pictures = _pictures(settings, matrix)
+    rows, shown = [], set()
+    for flip in _ranked(matrix)[:MAX_ROWS]:
+        key = flip.sample_key
+        picture = None if key in shown else pictures.get(key)
+        shown.add(key)
+        rows.append((flip.kind, flip.label, key, ", ".join(flip.cells), _words(matrix, flip), picture))
+    return TrackedTable("flips", FLIP_COLUMNS, tuple(rows))
+
+
+def _ranked(matrix: Matrix) -> list[Flip]:
+    groups = [*worst_first(matrix.flips), *worst_first(matrix.superseded_flips)]
+    return [flip for _, flips in groups for flip in flips]
+
+
+def _words(matrix: Matrix, flip: Flip) -> str:
+    return task_type(matrix.task).flip_words(flip, matrix.samples[flip.sample_key], matrix.labels)
+
+
+def _pictures(settings: Settings, matrix: Matrix) -> dict[str, DrawnPicture]:
+    keys = list(dict.fromkeys(flip.sample_key for flip in _ranked(matrix)))[:MAX_PICTURES]
+    return dict(_drawn(Thumbnails.cached(settings), matrix, [matrix.samples[key] for key in keys]))
+
+
+def _drawn(thumbnails: Thumbnails, matrix: Matrix, samples: Sequence[JudgedSample]) -> Iterator[tuple[str, DrawnPicture]]:
+    for judged in samples:
+        try:
+            small = thumbnails.get(judged.image.path, SIDE_PX, judged.image.sha256)
+        except (BadImage, OSError) as error:
+            log.warning("no picture of %s in W&B: %s", judged.key, error)
+            continue
+        yield judged.key, DrawnPicture(
+            small.jpeg,
+            small.width_px,
+            small.height_px,
+            {panel.title: panel.boxes for panel in task_type(matrix.task).panels(judged, matrix.labels)},
+        )
