@@ -79,7 +79,10 @@ class Detections:
 
     def at_least(self, score: float) -> "Detections":
         """Keep the objects with a score of at least ``score``."""
-        kept = self.scores >= score
+        return self.where(self.scores >= score)
+
+    def where(self, kept: BoolArray) -> "Detections":
+        """Keep the objects that ``kept`` marks, bool (N,)."""
         return Detections(self.boxes_xyxy_px[kept], self.scores[kept], self.labels[kept])
 
     def named(self, labels: Sequence[str]) -> list[FoundObject]:

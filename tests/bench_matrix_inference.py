@@ -24,7 +24,7 @@ LABELS = ("a", "b", "c")
 THREADS = 2
 
 
-def inference_rows(folder: Path) -> list[Row]:
+def bench_rows(folder: Path) -> list[Row]:
     """Measure on photographs of 640 x 480 px (bccd) and a detector of 320 x 320 px with chance weights, in turns."""
     images = _photographs()
     model, path = _exported(folder, [image.path for image in images.values()])
@@ -102,7 +102,7 @@ def main() -> None:
     from tests.bench_rows import print_table
 
     with tempfile.TemporaryDirectory(prefix="lakegate-bench-") as temporary:
-        print_table(inference_rows(Path(temporary)))
+        print_table(bench_rows(Path(temporary)))
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ def _drawn(scored: ScoredDetections, labels: tuple[str, ...]) -> tuple[DrawnBox,
         kind: BoxKind = "false" if is_false else "hit"
         text = f"{labels[scored.kept.labels[index]]} {scored.kept.scores[index]:.2f}"
         boxes.append(DrawnBox(_box(scored.kept.boxes_xyxy_px[index]), text, kind))
-    for index, is_found in enumerate(scored.match.is_found.tolist()):
-        if not is_found:
+    for index, is_missed in enumerate((~scored.match.is_found & ~scored.ignored_truth).tolist()):
+        if is_missed:
             text = labels[scored.truth.labels[index]]
             boxes.append(DrawnBox(_box(scored.truth.boxes_xyxy_px[index]), text, "missed"))
     return tuple(boxes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lakegate.detections import iou_matrix
 from lakegate.evaluation.judged import JudgedSample
-from lakegate.evaluation.matching import MATCH_IOU, UNMATCHED, match_detections
+from lakegate.evaluation.matching import MATCH_IOU, UNMATCHED, Match, match_detections
 from lakegate.evaluation.matrix import Row
 from lakegate.evaluation.plots import Chart, Confusion, Curve, Plots, precision_recall, thinned
 from lakegate.evaluation.scoring import ScoredDetections
@@ -36,11 +36,12 @@ class _Found:
     """All predictions of one model from the score floor up: score, label, whether it found an object of its label."""
 
     def __init__(self, judged: Sequence[ScoredDetections]) -> None:
-        hits = [match_detections(item.truth.boxes_xyxy_px, item.truth.labels, item.everything) for item in judged]
-        self.scores = np.concatenate([item.everything.scores for item in judged]).astype(np.float64)
-        self.labels = np.concatenate([item.everything.labels for item in judged])
-        self.is_true = np.concatenate([~match.is_false for match in hits])
-        self.truths = np.concatenate([item.truth.labels for item in judged])
+        hits = [_match_all(item) for item in judged]
+        counts = np.concatenate([~match.is_ignored for match in hits])
+        self.scores = np.concatenate([item.everything.scores for item in judged]).astype(np.float64)[counts]
+        self.labels = np.concatenate([item.everything.labels for item in judged])[counts]
+        self.is_true = np.concatenate([~match.is_false for match in hits])[counts]
+        self.truths = np.concatenate([item.truth.labels[~item.ignored_truth] for item in judged])
         self.threshold = judged[0].threshold
 
 
@@ -92,3 +93,9 @@ def _pairs(scored: ScoredDetections) -> dict[int, int]:
             pairs[truth] = answer
             is_free[answer] = False
     return pairs
+
+
+def _match_all(scored: ScoredDetections) -> Match:
+    """Match every prediction from the score floor, not only those above the threshold."""
+    truth = scored.truth
+    return match_detections(truth.boxes_xyxy_px, truth.labels, scored.everything, ignored_T=scored.ignored_truth)

@@ -131,8 +131,8 @@ def calibration_bin(probability_S: Replicates) -> IntArray:
     >>> calibration_bin(np.array([0.0, 0.05, 0.2, 1.0])).tolist()
     [0, 0, 2, 14]
     """
-    found: IntArray = np.clip(np.ceil(probability_S * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1).astype(np.int64)
-    return found
+    bin_S: IntArray = np.clip(np.ceil(probability_S * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1).astype(np.int64)
+    return bin_S
 
 
 def _placed(value_S: Replicates, column_S: IntArray, n_columns: int) -> Replicates:

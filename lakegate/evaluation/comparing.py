@@ -10,11 +10,12 @@ from lakegate.evaluation.judged_sets import Judge, JudgedSet, Progress, judge_se
 from lakegate.evaluation.label_space import LabelSpace, label_space
 from lakegate.evaluation.latency import measure_latency
 from lakegate.evaluation.matrix import Changes, Matrix, Measured, ModelFacts
+from lakegate.evaluation.memory import measure_memory
 from lakegate.evaluation.own_metrics import load_functions
 from lakegate.evaluation.partition import Partition, partition
 from lakegate.evaluation.predictions import ModelUnderTest, prediction_key, runtime_name
 from lakegate.gate_rules import CELL_SUPERSEDED
-from lakegate.lake.local_version import LocalVersion
+from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 
@@ -38,11 +39,10 @@ def compare(
 
     Args:
         judged: the version that the verdict is about.
-        baseline_version: the version of the same dataset that the baseline was released on; None where it has none
-            (then every test sample counts as added).
+        baseline_version: the version of the same dataset that the baseline was released on; None: all samples count as added.
         further: versions by their reference in ``[data] evaluate`` (``name`` or ``name:slice``); the judged dataset's own
             name is skipped, its samples are judged already.
-        n_latency_images: how many times one image goes through each model to measure latency; 0 measures none.
+        n_latency_images: how many times one image goes through each model for latency; 0: latency and memory are not measured.
         progress: called with (images done, images to compute) per model and dataset.
 
     Raises:
@@ -53,11 +53,9 @@ def compare(
     _require_same_task(candidate, baseline)
     space = label_space(candidate.labels, None if baseline is None else baseline.labels, judged.declaration.rename)
     models = [model for model in (candidate, baseline) if model is not None]
-    views = zip(models, space.shared, space.own, strict=True)
-    judges = [Judge(model, settings, progress, shared, own) for model, shared, own in views]
-    others = {name: item for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset}
+    judges = [Judge(model, settings, progress, *views) for model, *views in zip(models, space.shared, space.own, strict=True)]
     main = _judge_slice(judges, space, judged, "")
-    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in others.items()}
+    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in _others(judged, further)}
     changes = partition(judged, baseline_version) if baseline is not None else None
     superseded = _judge_superseded(judges, space, changes, baseline_version)
     columns = columns_of(main, changes, superseded, side)
@@ -66,8 +64,6 @@ def compare(
     flips = flips_of(task_type(candidate.task), samples, columns, space)
     own = load_functions(candidate.declaration.metrics)
     cells, resampled = zip(*(make_cell(column, flips, judges, space, own) for column in columns), strict=True)
-    images = [item.image for item in main.samples]
-    latency = measure_latency(candidate, baseline, images, n_latency_images, settings.threads)
     return Matrix(
         task=candidate.task,
         candidate=_facts(candidate),
@@ -80,10 +76,25 @@ def compare(
         flips=tuple(flip for flip in flips if not _is_superseded(flip)),
         superseded_flips=tuple(flip for flip in flips if _is_superseded(flip)),
         samples=samples,
-        measured=Measured(judges[0].count, judges[1].count if baseline is not None else None, latency),
+        measured=_measured(judges, [item.image for item in main.samples], n_latency_images, settings.threads),
         resampled={cell.name: drawn for cell, drawn in reversed(list(zip(cells, resampled, strict=True)))},
         incomparable=_why_incomparable(models, space, sets),
     )
+
+
+def _measured(judges: Sequence[Judge], images: Sequence[LocalImage], n_latency_images: int, threads: int) -> Measured:
+    candidate, baseline = judges[0], judges[1] if len(judges) > 1 else None
+    models = candidate.model, None if baseline is None else baseline.model
+    return Measured(
+        candidate.count,
+        None if baseline is None else baseline.count,
+        measure_latency(*models, images, n_latency_images, threads),
+        measure_memory(*models, images, threads) if n_latency_images > 0 else None,
+    )
+
+
+def _others(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+    return [(name, item) for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset]
 
 
 def _require_same_task(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:

@@ -68,13 +68,15 @@ def make_gallery(
 ) -> Gallery:
     """Choose and prepare the images with flips; negative flips come first, then new false objects, then positive flips.
 
+    Those on superseded images and labels follow all others.
+
     Args:
         named: the keys of rules by ``dataset/sample``: their counter-examples are shown, too, with or without flips.
         thumbnails: keeps the small pictures for the next page; they are made again where it is None.
         n_notes: so many flips are told in words as well.
     """
     named = named or {}
-    ranked = worst_first(matrix.flips)
+    ranked = [*worst_first(matrix.flips), *worst_first(matrix.superseded_flips)]
     with_flips = {key for key, _ in ranked}
     others: list[tuple[str, list[Flip]]] = [(key, []) for key in named if key not in with_flips and key in matrix.samples]
     shown, hidden = ranked[:max_images], ranked[max_images:]

@@ -109,9 +109,27 @@ class Latency:
     baseline_p99_ms: float | None
 
     @property
+    def p50_ratio(self) -> float | None:
+        """p50 of the candidate over that of the baseline."""
+        return self.candidate_p50_ms / self.baseline_p50_ms if self.baseline_p50_ms else None
+
+    @property
     def p99_ratio(self) -> float | None:
         """p99 of the candidate over that of the baseline."""
         return self.candidate_p99_ms / self.baseline_p99_ms if self.baseline_p99_ms else None
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """By how much resident memory rises for a session and one image, both models measured in turn in one process."""
+
+    candidate_bytes: int
+    baseline_bytes: int | None
+
+    @property
+    def ratio(self) -> float | None:
+        """The candidate's over the baseline's."""
+        return self.candidate_bytes / self.baseline_bytes if self.baseline_bytes else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,7 @@ class Measured:
     candidate: InferenceCount
     baseline: InferenceCount | None
     latency: Latency | None
+    memory: PeakMemory | None = None
 
 
 @dataclass(frozen=True)

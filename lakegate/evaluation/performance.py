@@ -20,6 +20,8 @@ def cost(matrix: Matrix, metric: str) -> Cost | None:
     """Return a cost by the name of its metric; None where it was not measured."""
     if metric == "size_ratio":
         return _size(matrix)
+    if metric == "memory_ratio":
+        return _memory(matrix)
     latency = matrix.measured.latency
     if latency is None or metric not in ("latency_p50_ratio", "latency_p99_ratio"):
         return None
@@ -43,9 +45,18 @@ def _size(matrix: Matrix) -> Cost | None:
     return Cost(words, f"{now / 2**20:.1f} MiB", f"{was / 2**20:.1f} MiB", now / was, "times as large")
 
 
+def _memory(matrix: Matrix) -> Cost | None:
+    memory = matrix.measured.memory
+    if memory is None or memory.ratio is None or memory.baseline_bytes is None:
+        return None
+    now, was = f"{memory.candidate_bytes / 2**20:.1f} MiB", f"{memory.baseline_bytes / 2**20:.1f} MiB"
+    words = "For a session and one image the candidate's peak memory is"
+    return Cost(words, now, was, memory.ratio, "times as much")
+
+
 NOT_MEASURED = {
     "latency_p50_ratio": "Latency was not measured, since there was no test image or it was switched off.",
     "latency_p99_ratio": "Latency was not measured, since there was no test image or it was switched off.",
-    "memory_ratio": "Peak memory was not measured.",
+    "memory_ratio": "Peak memory was not measured: no test image, switched off, or the system does not tell it.",
     "size_ratio": "The size of the baseline's file is not known.",
 }

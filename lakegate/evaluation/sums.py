@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lakegate.errors import BadInput
+
+if TYPE_CHECKING:
+    from lakegate.task_types.protocol import SampleStatistics
 
 FloatArray64 = npt.NDArray[np.float64]
 Formula = Callable[..., FloatArray64]
@@ -62,23 +65,10 @@ class SumStatistics:
         return result
 
 
-class Statistics(Protocol):
-    """What the metrics of one model on S samples are computed from; :meth:`values` as :class:`SumStatistics` has it."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of what is measured."""
-
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None
-    ) -> Mapping[str, Mapping[str, FloatArray64]]:
-        """Return metric -> slot -> (R,)."""
-
-
 class JoinedStatistics:
     """Several kinds of statistics of the same samples as one."""
 
-    def __init__(self, *parts: Statistics) -> None:
+    def __init__(self, *parts: "SampleStatistics") -> None:
         self.parts = parts
 
     @property
@@ -86,12 +76,10 @@ class JoinedStatistics:
         """The names of what any part measures."""
         return tuple(name for part in self.parts for name in part.metrics)
 
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None
-    ) -> dict[str, Mapping[str, FloatArray64]]:
+    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
         """Return metric -> slot -> (R,) of all parts that measure something that is asked."""
         asked = [part for part in self.parts if only is None or set(part.metrics) & set(only)]
-        return {name: values for part in asked for name, values in part.values(weights_RS, only).items()}
+        return {name: dict(values) for part in asked for name, values in part.values(weights_RS, only).items()}
 
 
 def ratio(above: FloatArray64, below: FloatArray64) -> FloatArray64:

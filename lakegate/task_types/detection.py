@@ -53,13 +53,18 @@ class DetectionType:
         self, prediction: Detections, truth: Truth, view: LabelView, operating: OperatingTable
     ) -> ScoredDetections:
         """Match what is at or above the operating threshold."""
-        return score(replace(prediction, labels=view.to_space[prediction.labels]), truth, operating.score_threshold)
+        seen = replace(prediction, labels=view.to_space[prediction.labels])
+        return score(seen, truth, operating.score_threshold, view.known, operating.max_objects)
 
     def statistics(
-        self, judgements: Sequence[ScoredDetections], labels: Sequence[str], view: LabelView, operating: OperatingTable
+        self,
+        judgements: Sequence[ScoredDetections],
+        labels: Sequence[str],
+        view: LabelView,
+        operating: OperatingTable,  # noqa: ARG002  the judgements hold it
     ) -> SampleStatistics:
         """Return precision, recall, errors per image and average precision."""
-        return DetectionStatistics(judgements, labels, operating.max_objects, view.known)
+        return DetectionStatistics(judgements, labels, view.known)
 
     def count_units(self, truth: Truth, n_labels: int) -> IntArray:
         """Return the objects of each label."""

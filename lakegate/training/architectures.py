@@ -16,7 +16,7 @@ TINY: dict[ModelTask, str] = {
 }
 TINY_DETECTOR = TINY["detection"]
 LIBRARIES: dict[ModelTask, tuple[str, ...]] = {
-    "detection": (),
+    "detection": ("timm", "torchvision"),
     "classification": ("timm", "torchvision"),
     "segmentation": ("torchvision",),
 }
@@ -54,6 +54,10 @@ def build(name: str, n_classes: int, input_px: tuple[int, int], task: ModelTask 
     module_name, _, rest = name.partition(":")
     if not rest or module_name in {"timm", "torchvision"} - {*LIBRARIES[task]}:
         raise BadDeclaration(f"[architecture] name = '{name}': {_known(task)}")
+    if module_name in LIBRARIES[task] and task == "detection":
+        from lakegate.training.library_detectors import build_library_detector
+
+        return build_library_detector(module_name, rest, n_classes)
     if module_name in LIBRARIES[task]:
         from lakegate.training.library_networks import build_library_network
 

@@ -85,12 +85,12 @@ def _make(library: str, name: str, n_classes: int, task: ModelTask) -> nn.Module
     if (library, task) == ("timm", "classification"):
         import timm
 
-        _require_known(full, name, timm.list_models(), task)
+        require_known(full, name, timm.list_models(), task)
         return LibraryClassifier(full, timm.create_model(name, pretrained=False, num_classes=n_classes))
     if library == "torchvision" and task in ("classification", "segmentation"):
         models: Any = importlib.import_module("torchvision.models")  # it has no types
         known = models.list_models(module=models if task == "classification" else models.segmentation)
-        _require_known(full, name, known, task)
+        require_known(full, name, known, task)
         if task == "classification":
             return LibraryClassifier(full, models.get_model(name, weights=None, num_classes=n_classes))
         made = models.get_model(name, weights=None, weights_backbone=None, num_classes=n_classes + 1)
@@ -98,7 +98,8 @@ def _make(library: str, name: str, n_classes: int, task: ModelTask) -> nn.Module
     raise BadDeclaration(f"[architecture] name = '{full}': no network of {library} is supported for {task}")
 
 
-def _require_known(full: str, name: str, known: "Sequence[str]", task: ModelTask) -> None:
+def require_known(full: str, name: str, known: "Sequence[str]", task: ModelTask) -> None:
+    """Raise ``BadDeclaration`` where ``name`` is not among the ``known`` ones; ``full`` is what was declared."""
     if name not in known:
         library = full.partition(":")[0]
         raise BadDeclaration(

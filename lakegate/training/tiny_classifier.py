@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from lakegate.training.tiny_detector import Residual, conv_block
+from lakegate.training.pyramid_detector import conv_block
+from lakegate.training.tiny_detector import Residual
 
 DROPPED_SHARE = 0.2
 

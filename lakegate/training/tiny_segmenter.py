@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lakegate.training.tiny_detector import Residual, conv_block
+from lakegate.training.pyramid_detector import conv_block
+from lakegate.training.tiny_detector import Residual
 
 
 class TinySegmenter(nn.Module):

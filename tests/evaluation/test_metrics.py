@@ -18,7 +18,7 @@ def judged(truth: list[tuple[int, int]], predictions: list[Found], threshold: fl
         np.array([row[1] for row in rows], np.float32),
         np.array([row[2] for row in rows], np.int64),
     )
-    return score(detections, objects, threshold)
+    return score(detections, objects, threshold, np.ones(2, np.bool_))
 
 
 def values(*images: ScoredDetections) -> Values:
@@ -83,7 +83,8 @@ def test_without_objects_nothing_is_zero_but_false_objects_are_counted(predictio
 
 def test_a_model_that_finds_nothing_has_zero_where_there_are_objects() -> None:
     result = values(judged([(0, 0)], []))
-    assert (result["map50"], result["recall"]["cell"]) == ({"cell": 0.0, "plate": None, "": 0.0}, 0.0)
+    sizes = {"@small": 0.0, "@medium": None, "@large": None}
+    assert (result["map50"], result["recall"]["cell"]) == ({"cell": 0.0, "plate": None, "": 0.0, **sizes}, 0.0)
 
 
 def test_no_image_at_all_gives_no_value() -> None:

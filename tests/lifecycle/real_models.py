@@ -33,6 +33,7 @@ score_threshold = {threshold}
 on_new_version = false
 [gate]
 {gate}
+"negative_flip_rate.all.max" = 0.1
 """
 
 

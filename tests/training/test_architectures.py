@@ -3,7 +3,7 @@ import torch
 
 from lakegate.errors import BadDeclaration
 from lakegate.training.architectures import build
-from lakegate.training.tiny_detector import boxes_of
+from lakegate.training.pyramid_detector import boxes_of
 
 
 def test_the_tiny_detector_has_0_6_million_parameters_and_one_box_per_8_px():
@@ -41,7 +41,7 @@ def test_the_tiny_networks_of_the_other_tasks_give_probabilities(task):
     ("name", "task", "words"),
     [
         ("tiny-detektor", "detection", "known for detection: 'tiny-detector', .* your own"),
-        ("timm:resnet18", "detection", "known for detection: 'tiny-detector', and your own"),
+        ("keras:resnet18", "detection", "No module named 'keras'"),
         ("tiny-detector", "classification", "no network for task 'classification': .*'tiny-classifier'"),
         ("no_such_module:factory", "detection", "No module named 'no_such_module'"),
         ("tests.training.own_network:make_something", "detection", "has no attribute 'make_something'"),
