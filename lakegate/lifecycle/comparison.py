@@ -31,6 +31,7 @@ from lakegate.registry import releases, runs
 from lakegate.registry.documents import Document, RunReference
 from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
 from lakegate.settings import Settings
+from lakegate.thumbnails import Thumbnails
 from lakegate.training.record import RunRecord
 from lakegate.training.tracking import open_tracking
 
@@ -175,9 +176,10 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         evidence_digest=evidence_digest(matrix, verdict),
         markdown=matrix_markdown(matrix, verdict),
     )
+    html = render_matrix_html(matrix, verdict, thumbnails=Thumbnails.cached(settings))
     files: dict[str, bytes] = {
         f"comparisons/{plan.key}/matrix.json": matrix_json(matrix, verdict),
-        f"comparisons/{plan.key}/matrix.html": render_matrix_html(matrix, verdict).encode(),
+        f"comparisons/{plan.key}/matrix.html": html.encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
     put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
