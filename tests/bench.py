@@ -13,7 +13,6 @@ import tests.environment  # noqa: F401  first: it sets variables that numpy and 
 
 N_OBJECTS = 1000
 N_LISTED = 1000
-N_IMAGES = 96
 REPEATS = 3
 
 
@@ -101,47 +100,6 @@ def _bench_listing(client: object, settings: object, name: str) -> None:
     row("listing with checksums", N_LISTED / ours, N_LISTED / peer, "objects/s", "lakefs SDK models")
 
 
-def bench_inference(folder: Path) -> None:
-    """Predictions of evaluation (decode, resize, network, NMS) against bare ONNX Runtime on ready batches."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    from lakegate.catalog import parse_model
-    from lakegate.engines.onnx_export import export_onnx
-    from lakegate.engines.onnx_session import OnnxModel
-    from lakegate.evaluation.predictions import ModelUnderTest, predict
-    from lakegate.lake.local_version import LocalImage
-    from lakegate.settings import Settings
-    from lakegate.training.architectures import build
-
-    declaration = parse_model("bench", '[data]\ntrain = ["bench-set"]\n[export]\nparity_atol = 1e-2')
-    random = np.random.default_rng(0)
-    images = {}
-    for index in range(N_IMAGES):
-        path = folder / f"{index}.jpg"
-        coarse = random.integers(0, 256, (30, 40, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((640, 480)).save(path, quality=90)
-        images[str(index)] = LocalImage(path, f"{index:064d}")
-    labels = ("a", "b", "c")
-    torch.manual_seed(0)
-    torch.save(build("tiny-detector", len(labels), (320, 320)).state_dict(), folder / "model.pt")
-    paths = [image.path for image in images.values()]
-    exported = export_onnx(folder / "model.pt", declaration, labels, folder / "model.onnx", {}, paths, 2)
-    batch = random.uniform(0, 255, (8, 3, 320, 320)).astype(np.float32)
-    bare = OnnxModel(exported.path, 2)
-
-    def through_evaluation() -> None:
-        home = Path(tempfile.mkdtemp(dir=folder))
-        settings = Settings(home=home, checkout=home, threads=2)
-        load = lambda threads: OnnxModel(exported.path, threads)  # noqa: E731
-        predict(ModelUnderTest("bench", "run", exported.sha256, declaration, labels, load), images, settings)
-
-    ours = timed(through_evaluation)
-    peer = timed(lambda: [bare.infer(batch) for _ in range(N_IMAGES // 8)])
-    row("predictions of 640x480 JPEG, 320 px network", N_IMAGES / ours, N_IMAGES / peer, "images/s", "bare ONNX Runtime")
-
-
 def print_memory() -> None:
     """Print the peak resident memory of all of the above."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -154,7 +112,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lakegate-bench-") as temporary:
         folder = Path(temporary)
         bench_lakefs(folder / "home")
-        bench_inference(folder)
     print_memory()
 
 

@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 NOT_RUN = "make test"  # it would run itself
 N_SQUARES = 70
-TIMEOUT_S = 500
+TIMEOUT_S = 1000
 KEEP_ENVIRONMENT = 'make() { command make -o .venv/.ready "$@"; }\n'  # the one that this test runs in
 # Grace's phone: it shows a code where she is asked for one.
 PHONE = """

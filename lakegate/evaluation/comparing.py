@@ -53,11 +53,9 @@ def compare(
     _require_same_task(candidate, baseline)
     space = label_space(candidate.labels, None if baseline is None else baseline.labels, judged.declaration.rename)
     models = [model for model in (candidate, baseline) if model is not None]
-    views = zip(models, space.shared, space.own, strict=True)
-    judges = [Judge(model, settings, progress, shared, own) for model, shared, own in views]
-    others = {name: item for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset}
+    judges = [Judge(model, settings, progress, *views) for model, *views in zip(models, space.shared, space.own, strict=True)]
     main = _judge_slice(judges, space, judged, "")
-    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in others.items()}
+    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in _others(judged, further)}
     changes = partition(judged, baseline_version) if baseline is not None else None
     superseded = _judge_superseded(judges, space, changes, baseline_version)
     columns = columns_of(main, changes, superseded, side)
@@ -93,6 +91,10 @@ def _measured(judges: Sequence[Judge], images: Sequence[LocalImage], n_latency_i
         measure_latency(*models, images, n_latency_images, threads),
         measure_memory(*models, images, threads) if n_latency_images > 0 else None,
     )
+
+
+def _others(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+    return [(name, item) for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset]
 
 
 def _require_same_task(candidate: ModelUnderTest, baseline: ModelUnderTest | None) -> None:

@@ -16,6 +16,7 @@ FLIPPED = {
     "classification": ("labelled rightly by the baseline", "labelled wrongly by the candidate"),
     "segmentation": ("found by the baseline", "missed by the candidate"),
 }
+FAR_TOO_MANY = 100  # times the samples that there are: nobody labels that many
 
 
 def level_sentence(rule: Rule, cell: Cell, value: float, interval: Interval | None) -> str:
@@ -88,6 +89,9 @@ def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcom
         return f"To hold, {metric} must improve by {too_much} or more; look at the counter-examples first."
     if finding.n_more is None:
         return "More data will hardly decide it: improve the candidate, or change the limit with a reason."
+    if finding.n_more > FAR_TOO_MANY * cell.n_samples:
+        near = f"What was measured lies so near the limit that about {_about(finding.n_more)} more samples would be needed"
+        return f"{near}: change the limit with a reason, or the model."
     answer = "holds" if worse <= rule.limit else "is broken"
     more = f"Label about {_about(finding.n_more)} more samples{_where(cell)}"
     return f"{more}: if what was measured is true, the rule {answer} then."

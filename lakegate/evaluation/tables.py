@@ -130,12 +130,12 @@ def cell_words(cell: Cell) -> str:
 def metric_rows(cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequence[str] | None = None) -> list[MetricRows]:
     """Return candidate, baseline and difference of metrics in every cell, for one label, one size or all.
 
-    A metric that no cell can say for this label is left out, but for all labels.
+    A metric that no cell can say is left out.
     """
     rows = []
     for metric in main_metrics(cells) if metrics is None else metrics:
         pairs = [(cell.value(metric, label), cell.value(metric, label, "baseline")) for cell in cells]
-        if label and all(value is None for pair in pairs for value in pair):
+        if all(value is None for pair in pairs for value in pair):
             continue
         top = max([1.0 if _is_share(metric) else 1e-9, *(value or 0 for pair in pairs for value in pair)])
         entries = tuple(_entry(cell, metric, label, top) for cell in cells)

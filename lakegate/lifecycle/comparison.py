@@ -31,6 +31,7 @@ from lakegate.registry import releases, runs
 from lakegate.registry.documents import Document, RunReference
 from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
 from lakegate.settings import Settings
+from lakegate.thumbnails import Thumbnails
 from lakegate.training.record import RunRecord
 
 PRODUCTION, NONE = "production", "none"
@@ -174,9 +175,10 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         evidence_digest=evidence_digest(matrix, verdict),
         markdown=matrix_markdown(matrix, verdict),
     )
+    html = render_matrix_html(matrix, verdict, thumbnails=Thumbnails.cached(settings))
     files: dict[str, bytes] = {
         f"comparisons/{plan.key}/matrix.json": matrix_json(matrix, verdict),
-        f"comparisons/{plan.key}/matrix.html": render_matrix_html(matrix, verdict).encode(),
+        f"comparisons/{plan.key}/matrix.html": html.encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
     report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown)

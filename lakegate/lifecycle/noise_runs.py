@@ -15,7 +15,7 @@ from lakegate.lifecycle.comparison import Say
 from lakegate.lifecycle.kept_noise import find_noise, keep_noise, run_declaration, run_recipe_digest
 from lakegate.lifecycle.training_run import RunPlan, plan_recipe
 from lakegate.registry import releases, runs
-from lakegate.registry.store import EVIDENCE, REPOSITORY
+from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry
 from lakegate.settings import Settings
 from lakegate.task_types.protocol import ALL_LABELS
 from lakegate.task_types.registry import task_type
@@ -26,6 +26,7 @@ MAX_REPEATS = 20
 
 def base_run(client: LakeClient, model: str, run: str) -> RunRecord:
     """Return the record of a run, or of the one in production; raises ``UnknownName``."""
+    ensure_registry(client)
     if run == comparison.PRODUCTION:
         standing = releases.run_in_production(client, model)
         if standing is None:

@@ -75,3 +75,17 @@ def test_many_labels_are_listed_by_how_often_they_are_confused() -> None:
     confusion = Confusion("image", names, names, counts, None)
     assert not confusion.is_grid and confusion.most_frequent() == [("label 3", "label 4", 9, None)]
     assert Plots().charts == ()
+
+
+def test_objects_of_a_label_that_a_model_does_not_know_are_not_in_its_curves(world: World) -> None:
+    objects = {number: [object_at(0), object_at(1, "plate")] for number in range(6)}
+    candidate = world.model("new", {number: [found(0), found(1, 0.8, 1)] for number in range(6)})
+    baseline = world.model("old", {number: [found(0), found(1, 0.7)] for number in range(6)}, labels=("cell",))
+    matrix = compare(candidate, baseline, world.version(objects), None, world.settings, n_latency_images=0)
+    plots = plots_of(matrix)
+    charts = {chart.title: {curve.row: curve.at for curve in chart.curves} for chart in plots.charts}
+    assert charts["all labels together"] == {"candidate": (1.0, 1.0), "baseline": (1.0, 1.0)}
+    assert "plate" not in charts  # it has a column of its own
+    assert plots.confusion is not None and plots.confusion.baseline is not None
+    assert plots.confusion.truths == ("cell", "nothing")
+    assert plots.confusion.baseline.tolist() == [[6, 0], [0, 0]]

@@ -16,7 +16,7 @@ from tests.lifecycle.conftest import Workshop
 from tests.lifecycle.real_models import REAL_MODELS, RealModel
 
 pytestmark = pytest.mark.services
-N_IMAGES, SIDE_PX = 20, 64
+N_IMAGES, SIDE_PX = 40, 64
 
 
 def publish(workshop: Workshop, real: RealModel, source: Path, images: str) -> None:
