@@ -63,8 +63,8 @@ METRICS = {
     "macro_f1": _share("mean over the labels of the F1 score", "macro F1", _CLASSIFICATION),
     "miou": _share("mean intersection over union of the pixels of each label", "mIoU", _SEGMENTATION),
     "dice": _share("mean Dice coefficient of the pixels of each label", "Dice", _SEGMENTATION),
-    "precision": _share("precision at the operating threshold", "precision", ()),
-    "recall": _share("recall at the operating threshold", "recall", ()),
+    "precision": _share("share of what is predicted that is right", "precision", ()),
+    "recall": _share("share of what is labelled that is found", "recall", ()),
     "missed_per_image": Metric("missed objects per image", "missed objects per image", False, _DETECTION),
     "false_per_image": Metric("false objects per image", "false objects per image", False, _DETECTION),
     "empty_alarm_rate": Metric(

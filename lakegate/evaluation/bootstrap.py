@@ -6,7 +6,7 @@ Both models are weighed alike in each replicate, and whole groups are drawn: fra
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, isfinite
+from math import ceil, isfinite
 
 import numpy as np
 
@@ -105,14 +105,13 @@ class ResampledCell:
         old_point, was = self._measured_and_drawn(self.baseline, compared, draws) if self.baseline and compared else ({}, {})
         for metric in metrics:
             if metric == NEGATIVE_FLIPS:
-                found["candidate"][metric] = _tested(point[metric], now[metric], draws, lowest=0.0)
+                found["candidate"][metric] = _tested(metric, point[metric], now[metric], draws)
                 continue
             found["candidate"][metric] = _percentiles(point[metric], now[metric], draws)
             if metric in compared:
                 found["baseline"][metric] = _percentiles(old_point[metric], was[metric], draws)
-                found["difference"][metric] = _tested(
-                    _minus(point[metric], old_point[metric]), _minus(now[metric], was[metric]), draws
-                )
+                change, changes = _minus(point[metric], old_point[metric]), _minus(now[metric], was[metric])
+                found["difference"][metric] = _tested(metric, change, changes, draws)
 
     def _measured_and_drawn(
         self, statistics: SampleStatistics, metrics: Sequence[str], draws: GroupDraws
@@ -133,8 +132,8 @@ class ResampledCell:
         test = non_inferiority(-worse_R, -worse, margin, ALPHA, draws)
         n_groups = samples_needed(test, -worse, margin, ALPHA, self.n_groups)
         n_more = None if n_groups is None else ceil(n_groups * len(self.keys) / self.n_groups)
-        low = max(-test.high, 0.0) if metric == NEGATIVE_FLIPS else -test.high
-        return Finding(test, _finite({"": (low, -test.low)}).get(""), test.standard_error == 0, n_more, margin)
+        told = _within((-test.high, -test.low), metric)
+        return Finding(test, _finite({"": told}).get(""), test.standard_error == 0, n_more, margin)
 
     def worst_samples(self, metric: str, label: str, kind: str) -> tuple[str, ...]:
         """Return up to five samples without which the candidate would look better by that measure, the worst first.
@@ -185,10 +184,22 @@ def _percentiles(
 
 
 def _tested(
-    point: Mapping[str, Replicates], values: Mapping[str, Replicates], draws: GroupDraws, lowest: float = -inf
+    metric: str, point: Mapping[str, Replicates], values: Mapping[str, Replicates], draws: GroupDraws
 ) -> dict[str, Interval]:
     tests = {label: non_inferiority(value_R, point[label][0], 0.0, ALPHA, draws) for label, value_R in values.items()}
-    return _finite({label: (max(test.low, lowest), test.high) for label, test in tests.items()})
+    return _finite({label: _within((test.low, test.high), metric) for label, test in tests.items()})
+
+
+def _within(told: Interval, metric: str) -> Interval:
+    """Cut an interval of a difference (of a share, for negative flips) to what is possible at all.
+
+    >>> _within((-0.02, 1.09), "miou")
+    (-0.02, 1.0)
+    """
+    if metric not in METRICS or metric.endswith("_per_image") or not (isfinite(told[0]) and isfinite(told[1])):
+        return told
+    lowest = 0.0 if metric == NEGATIVE_FLIPS else -1.0
+    return max(told[0], lowest), min(told[1], 1.0)
 
 
 def _finite(intervals: Mapping[str, Interval]) -> dict[str, Interval]:

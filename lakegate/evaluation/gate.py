@@ -18,6 +18,7 @@ from lakegate.evaluation.gate_words import (
     change_sentence,
     counted,
     flip_sentence,
+    label_more,
     level_remedy,
     level_sentence,
     metric_words,
@@ -176,12 +177,12 @@ def _what_is_missing(rule: Rule, cell: Cell, task: str) -> tuple[str, str]:
     where = "" if cell.kind == "all" else f" of {cell.words}"
     if cell.n_samples < MIN_SAMPLES:
         lack = f"{on(cell)} there {counted(cell.n_samples, 'test sample')}; a verdict needs at least {MIN_SAMPLES}."
-        return lack, f"Label about {MIN_SAMPLES - cell.n_samples} more samples{where}."
+        return lack, label_more(MIN_SAMPLES - cell.n_samples, "sample", where)
     n_objects = cell.n_objects.get(rule.label, 0)
     if n_objects < MIN_OBJECTS and rule.metric not in WITHOUT_OBJECTS:
         what = f"{rule.label} {UNITS[task]}".strip()
         lack = f"{on(cell)} there {counted(n_objects, what)} in {cell.n_samples} test samples; "
-        return f"{lack}a verdict needs at least {MIN_OBJECTS}.", f"Label about {MIN_OBJECTS - n_objects} more {what}s{where}."
+        return f"{lack}a verdict needs at least {MIN_OBJECTS}.", label_more(MIN_OBJECTS - n_objects, what, where)
     return "", ""
 
 

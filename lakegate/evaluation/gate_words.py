@@ -83,7 +83,9 @@ def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcom
     if outcome is Outcome.PASS:
         return ""
     if outcome is Outcome.FAIL and rule.metric == NEGATIVE_FLIPS:
-        return f"To hold, at least {100 * (worse - rule.limit):.1f} % fewer may flip; look at the counter-examples first."
+        n_units = cell.n_objects[rule.label]
+        allowed = f"{floor(rule.limit * n_units + TOLERANCE):,} of these {n_units:,}"
+        return f"To hold, at most {allowed} may flip; look at the counter-examples first."
     if outcome is Outcome.FAIL:
         too_much = numbers(worse - rule.limit, 0.0)[0]
         return f"To hold, {metric} must improve by {too_much} or more; look at the counter-examples first."
@@ -93,8 +95,8 @@ def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcom
         near = f"What was measured lies so near the limit that about {_about(finding.n_more)} more samples would be needed"
         return f"{near}: change the limit with a reason, or the model."
     answer = "holds" if worse <= rule.limit else "is broken"
-    more = f"Label about {_about(finding.n_more)} more samples{_where(cell)}"
-    return f"{more}: if what was measured is true, the rule {answer} then."
+    more = label_more(finding.n_more, "sample", _where(cell))
+    return f"{more.rstrip('.')}: if what was measured is true, the rule {answer} then."
 
 
 def level_remedy(rule: Rule, value: float) -> str:
@@ -102,6 +104,15 @@ def level_remedy(rule: Rule, value: float) -> str:
     missing = numbers(abs(rule.limit - value), 0.0)[0]
     way = "rise" if rule.kind == "min" else "fall"
     return f"To hold, {metric_words(rule)} must {way} by {missing} or more; look at the counter-examples first."
+
+
+def label_more(count: int, noun: str, where: str) -> str:
+    """Say how much to label.
+
+    >>> label_more(1, "sample", " of slice night")
+    'Label about 1 more sample of slice night.'
+    """
+    return f"Label about {_about(count)} more {noun}{'' if count == 1 else 's'}{where}."
 
 
 def _where(cell: Cell) -> str:

@@ -87,14 +87,14 @@ def render_matrix_html(
 
 
 def _tables(matrix: Matrix) -> dict[str, Any]:
-    cells = matrix.cells
-    by_label = [(label, metric_rows(cells, label), flip_rows(cells, label)) for label in matrix.labels[:MAX_LABEL_TABLES]]
+    cells, task, shown = matrix.cells, matrix.task, matrix.labels[:MAX_LABEL_TABLES]
+    by_label = [(label, metric_rows(cells, label, None, task), flip_rows(cells, label)) for label in shown]
     return {
         "cell_words": cell_words,
-        "rows": metric_rows(cells),
+        "rows": metric_rows(cells, task=task),
         "flips": flip_rows(cells),
         "error_rows": metric_rows(cells, metrics=error_metrics(cells)),
-        "size_tables": [(size, metric_rows(cells, size)) for size in sizes_of(cells)],
+        "size_tables": [(size, metric_rows(cells, size, None, task)) for size in sizes_of(cells)],
         "label_tables": [item for item in by_label if item[1]] if len(matrix.labels) > 1 else [],
         "n_labels_not_shown": len(matrix.labels[MAX_LABEL_TABLES:]),
     }

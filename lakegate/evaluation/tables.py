@@ -1,6 +1,6 @@
 """The matrix as rows of text: what the page, the Markdown, the terminal and the Prefect table show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,12 +37,22 @@ HINTS = {
     "macro_f1": "mean over the labels, 0 to 1, higher is better",
     "miou": "0 to 1, higher is better",
     "dice": "0 to 1, higher is better",
-    "recall": "share of what is labelled that is found",
-    "precision": "share of what is predicted that is right",
+    "recall": "share of the labelled objects that are found",
+    "precision": "share of the predicted objects that are right",
     "missed_per_image": "lower is better",
     "false_per_image": "lower is better",
     "empty_alarm_rate": "share of images without any object; lower is better",
     "calibration_error": "how far the scores are from the share that is right; lower is better",
+}
+HINTS_OF_TASK: Mapping[str, Mapping[str, str]] = {
+    "classification": {
+        "recall": "of a label's images, the share that is called so; mean over the labels",
+        "precision": "of the images called by a label, the share that is right; mean over the labels",
+    },
+    "segmentation": {
+        "recall": "share of the labelled pixels that are given their label",
+        "precision": "share of the pixels given a label that are right",
+    },
 }
 Change = Literal["better", "worse", "same", ""]
 
@@ -127,10 +137,12 @@ def cell_words(cell: Cell) -> str:
     return cell.words
 
 
-def metric_rows(cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequence[str] | None = None) -> list[MetricRows]:
+def metric_rows(
+    cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequence[str] | None = None, task: str = ""
+) -> list[MetricRows]:
     """Return candidate, baseline and difference of metrics in every cell, for one label, one size or all.
 
-    A metric that no cell can say is left out.
+    A metric that no cell can say is left out. Hints are those of the task; what a mean is made of is told for all labels only.
     """
     rows = []
     for metric in main_metrics(cells) if metrics is None else metrics:
@@ -139,8 +151,13 @@ def metric_rows(cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequenc
             continue
         top = max([1.0 if _is_share(metric) else 1e-9, *(value or 0 for pair in pairs for value in pair)])
         entries = tuple(_entry(cell, metric, label, top) for cell in cells)
-        rows.append(MetricRows(metric, metric_words(metric), HINTS.get(metric, ""), entries))
+        rows.append(MetricRows(metric, metric_words(metric), _hint(metric, label, task), entries))
     return rows
+
+
+def _hint(metric: str, label: str, task: str) -> str:
+    hint = HINTS_OF_TASK.get(task, {}).get(metric) or HINTS.get(metric, "")
+    return hint.removesuffix("; mean over the labels") if label else hint
 
 
 def flip_rows(cells: Sequence[Cell], label: str = ALL_LABELS) -> list[FlipRow]:

@@ -1,13 +1,10 @@
 """The release page: one self-contained page for an approver with ten minutes, and the short words that lead to it."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from lakegate.declarations import ModelTask
 from lakegate.errors import BadImage
-from lakegate.evaluation.box_panels import hit_words, miss_words
-from lakegate.evaluation.gallery import KIND_TITLES
-from lakegate.evaluation.judged import Flip
 from lakegate.evaluation.matrix import SHORT_WORDS, Cell
 from lakegate.gate_rules import Outcome
 from lakegate.html import BoxKind, DrawnBox, placeholder, render, thumbnail
@@ -16,16 +13,16 @@ from lakegate.lake.local import fetch_object
 from lakegate.lifecycle.release_documents import ReleaseFacts, WorstImage
 from lakegate.lifecycle.release_facts import facts_path, require_facts
 from lakegate.lifecycle.release_points import change_words, data_words, points
+from lakegate.lifecycle.release_words import TASK_WORDS, flip_notes, task_of
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
 from lakegate.registry.documents import Decision, ReleaseRequest
 from lakegate.registry.store import EVIDENCE, REPOSITORY, put_evidence
 from lakegate.settings import Settings
 
-SHOWN_METRICS = ("map50", "recall", "precision", "false_per_image")
 PICTURE_PX = 480
 _ORDER = (Outcome.FAIL, Outcome.NOT_ENOUGH_DATA, Outcome.PASS)
-_BOX_KINDS: dict[str, BoxKind] = {"negative": "missed", "new_false": "false"}  # what got better is on the matrix page
+_BOX_KINDS: dict[str, BoxKind] = {"negative": "missed", "new_false": "false"}
 
 
 class NumberCell(NamedTuple):
@@ -61,7 +58,9 @@ def save_release_page(
         NotApproved: the facts that the request is bound to are missing or were changed.
     """
     facts = require_facts(client, request)
-    pictures = {worst.number: _picture(client, settings, worst) for worst in (facts.flips.worst if facts.flips else ())}
+    task = task_of(facts.cells)
+    worst_images = facts.flips.worst if facts.flips else ()
+    pictures = {worst.number: _picture(client, settings, worst, task) for worst in worst_images}
     html = render_release_html(facts, request, pictures, decision)
     if decision is None:
         put_evidence(
@@ -83,16 +82,19 @@ def render_release_html(
         request: as in the facts, with digest and proposed reviewers.
         pictures: data URI by the number of the worst image.
     """
+    task = task_of(facts.cells)
+    words, worst_images = TASK_WORDS[task], facts.flips.worst if facts.flips else ()
     return render(
         "release.html.j2",
+        task_words=words,
         facts=facts,
         request=request,
         decision=decision,
         points=points(facts),
         rules=sorted(facts.rules, key=lambda rule: _ORDER.index(rule.outcome)),
-        metrics=[(metric, SHORT_WORDS[metric]) for metric in SHOWN_METRICS],
-        number_rows=[(cell, _numbers(cell)) for cell in facts.cells],
-        worst=[(item, pictures[item.number], _notes(item.flips)) for item in (facts.flips.worst if facts.flips else ())],
+        metrics=[(metric, SHORT_WORDS[metric]) for metric in words.shown],
+        number_rows=[(cell, _numbers(cell, words.shown)) for cell in facts.cells],
+        worst=[(item, pictures[item.number], flip_notes(item.flips, task)) for item in worst_images],
         data=[(item, data_words(item)) for item in facts.data],
         matrix_link=facts.matrix_page.rpartition("/")[2],
         roll_back=roll_back_words(request),
@@ -139,9 +141,9 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _numbers(cell: Cell) -> list[NumberCell]:
+def _numbers(cell: Cell, metrics: Sequence[str]) -> list[NumberCell]:
     rows = []
-    for metric in SHOWN_METRICS:
+    for metric in metrics:
         now, was = cell.value(metric), cell.value(metric, row="baseline")
         before = "" if was is None else _text(was)
         rows.append(NumberCell(SHORT_WORDS[metric], _text(now), before, change_words(metric, now, was)))
@@ -152,34 +154,14 @@ def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _picture(client: LakeClient, settings: Settings, worst: WorstImage) -> str:
-    """Return the image with its flips drawn; a grey picture with the reason where it cannot be had."""
+def _picture(client: LakeClient, settings: Settings, worst: WorstImage, task: ModelTask) -> str:
+    """Return the image with its flips drawn, unless they are the whole image; a grey picture where it cannot be had."""
     prefix = f"images/{worst.sample_id}."
-    boxes = [DrawnBox(flip.box_xyxy_px, flip.label, _BOX_KINDS[flip.kind]) for flip in worst.flips if flip.kind in _BOX_KINDS]
+    flips = () if task == "classification" else worst.flips
+    boxes = [DrawnBox(flip.box_xyxy_px, flip.label, _BOX_KINDS[flip.kind]) for flip in flips if flip.kind in _BOX_KINDS]
     try:
         entry = client.list_objects(worst.dataset, worst.commit, prefix)[0]
         path = fetch_object(client, settings, worst.dataset, worst.commit, entry)
         return thumbnail(path, boxes, max_side_px=PICTURE_PX)
     except (BadImage, OSError, IndexError):
         return placeholder("the image cannot be shown")
-
-
-def _notes(flips: Sequence[Flip]) -> list[tuple[str, str]]:
-    """Return (kind in words, sentence) per kind of flip of one image, the first flip of each kind in full."""
-    notes = []
-    for kind in _BOX_KINDS:
-        same = [flip for flip in flips if flip.kind == kind]
-        if same:
-            count = Counter(flip.label for flip in same)
-            labels = ", ".join(f"{number} {label}" for label, number in count.most_common())
-            first = "" if len(same) == 1 else f"The first, {same[0].label}: "
-            title = f"{len(same)} {KIND_TITLES[kind]}{'' if len(same) == 1 else 's'}"
-            notes.append((title, f"{labels}. {first}{_how(same[0])}"))
-    return notes
-
-
-def _how(flip: Flip) -> str:
-    if flip.kind == "negative":
-        return f"Production found it{hit_words(flip.baseline)}; the candidate missed it{miss_words(flip.candidate)}."
-    score = "" if flip.candidate is None else f" with score {flip.candidate.score:.2f}"
-    return f"The candidate shows it{score} and it counts as false; production does not show it."

@@ -6,8 +6,8 @@ from lakegate.evaluation.gate_words import numbers
 from lakegate.evaluation.matrix import SHORT_WORDS
 from lakegate.gate_rules import METRICS, Outcome, RuleResult, Waiver
 from lakegate.lifecycle.release_documents import DataFact, ReleaseFacts
+from lakegate.lifecycle.release_words import TASK_WORDS, task_of
 
-WATCHED_METRICS = ("map50", "recall", "precision")
 NOTED_FALL = 0.02  # a fall of a metric (0..1) in some column that is worth a look, gated or not
 NOTED_LATENCY_RATIO = 1.1
 MAX_FALLS = 4
@@ -38,10 +38,11 @@ def _model_points(facts: ReleaseFacts) -> list[Point]:
     if n_left_out:
         left_out = f"{n_left_out} of {facts.n_test} test images were left out, since one of the models trained on them."
         found.append(Point(left_out, "numbers"))
-    n_missed = 0 if facts.flips is None else facts.flips.n_flips["negative"]
-    if n_missed:
-        objects = f"{n_missed} of {facts.cells[0].n_objects['']} objects"
-        found.append(Point(f"{objects}: production finds them and the candidate misses them.", "flips"))
+    n_newly_wrong = 0 if facts.flips is None else facts.cells[0].n_flips["negative"][""]
+    if n_newly_wrong:
+        words = TASK_WORDS[task_of(facts.cells)]
+        units = f"{n_newly_wrong} of {facts.cells[0].n_objects['']} {words.unit}s"
+        found.append(Point(f"{units}: {words.newly_wrong}.", "flips"))
     return found
 
 
@@ -54,7 +55,7 @@ def _falls(facts: ReleaseFacts) -> list[tuple[float, str]]:
     """Return (change, sentence) of each watched metric that fell noticeably in a column, the worst first when sorted."""
     falls = []
     for cell in facts.cells:
-        for metric in WATCHED_METRICS:
+        for metric in TASK_WORDS[task_of(facts.cells)].watched:
             now, was = cell.value(metric), cell.value(metric, row="baseline")
             if now is not None and was is not None and was - now >= NOTED_FALL:
                 before, after = numbers(was, now)

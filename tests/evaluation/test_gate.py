@@ -147,7 +147,7 @@ def test_negative_flips_are_judged_by_their_interval() -> None:
     assert only(matrix, "negative_flip_rate.all.max", 0.04).outcome is Outcome.NOT_ENOUGH_DATA
     broken = only(matrix, "negative_flip_rate.all.max", 0.01)
     assert broken.outcome is Outcome.FAIL
-    assert broken.remedy == "To hold, at least 2.3 % fewer may flip; look at the counter-examples first."
+    assert broken.remedy == "To hold, at most 6 of these 600 may flip; look at the counter-examples first."
     none = only(compared(BASELINE, BASELINE), "negative_flip_rate.all.max", 0.0)
     assert none.outcome is Outcome.PASS and "95 %" not in none.sentence  # no draw changes it, so nothing is claimed
 
