@@ -229,3 +229,14 @@ def test_students_distribution_is_near_the_exact_one() -> None:
             assert student_cdf(student_quantile(quantile, freedom), freedom) == pytest.approx(quantile)
     assert student_cdf(50.0, 0.0) == 0.5
     assert student_quantile(0.95, 0.0) == math.inf
+
+
+def test_a_large_difference_on_few_groups_needs_several_more() -> None:
+    def undecided(n_groups: int) -> NonInferiority:
+        difference, point, draws = with_errors(n_groups, n_groups // 2)
+        return non_inferiority(difference, point, 0.1, ALPHA, draws)
+
+    few = undecided(8)
+    more = samples_needed(few, -0.5, 0.1, ALPHA, 8)
+    assert few.p_beyond > ALPHA and more is not None and more > 1
+    assert undecided(8 + 2 * (more // 2)).p_beyond <= ALPHA
