@@ -9,7 +9,6 @@ from scipy import stats
 from lakegate.errors import BadInput
 from lakegate.evaluation.resampling import (
     GroupDraws,
-    NonInferiority,
     draw_groups,
     holm,
     interval,
@@ -232,11 +231,9 @@ def test_students_distribution_is_near_the_exact_one() -> None:
 
 
 def test_a_large_difference_on_few_groups_needs_several_more() -> None:
-    def undecided(n_groups: int) -> NonInferiority:
-        difference, point, draws = with_errors(n_groups, n_groups // 2)
-        return non_inferiority(difference, point, 0.1, ALPHA, draws)
-
-    few = undecided(8)
-    more = samples_needed(few, -0.5, 0.1, ALPHA, 8)
-    assert few.p_beyond > ALPHA and more is not None and more > 1
-    assert undecided(8 + 2 * (more // 2)).p_beyond <= ALPHA
+    difference, point, draws = with_errors(8, 7)  # one group stands against seven
+    few = non_inferiority(difference, point, 0.1, ALPHA, draws)
+    more = samples_needed(few, point, 0.1, ALPHA, 8)
+    assert few.p_beyond > ALPHA and more is not None and 1 < more <= 8
+    difference, point, draws = with_errors(16, 14)
+    assert non_inferiority(difference, point, 0.1, ALPHA, draws).p_beyond <= ALPHA
