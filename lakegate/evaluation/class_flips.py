@@ -49,17 +49,17 @@ def _why_not(judged: JudgedClass, labels: tuple[str, ...]) -> str:
 
 
 def _answer(judged: JudgedClass, labels: tuple[str, ...]) -> str:
-    named = f"{labels[judged.predicted]} {judged.probability:.2f}"
+    named = f"{labels[judged.predicted]} ({judged.probability:.2f})"
     if judged.is_right:
         return named
     true = judged.truth.label
-    return f"{named} (the true label {labels[true]} has {float(judged.probabilities[true]):.2f})"
+    return f"{named}, and the true label {labels[true]} has {float(judged.probabilities[true]):.2f}"
 
 
 def _caption(judged: JudgedClass, labels: tuple[str, ...]) -> str:
-    """``right: lemon 0.91``, or ``wrong: orange 0.60, lemon 0.35``: the most probable labels."""
+    """``right: lemon (0.91)``, or ``wrong: orange (0.60), lemon (0.35)``: the most probable labels."""
     order = (-judged.probabilities).argsort(kind="stable")[:NAMED_LABELS].tolist()
     order = [judged.predicted, *(index for index in order if index != judged.predicted)][:NAMED_LABELS]
     shown = [index for index in order if index == judged.predicted or judged.probabilities[index] >= NAMED_PROBABILITY]
     word = "right" if judged.is_right else "wrong" if judged.is_judged else "not judged (the model does not know the label)"
-    return f"{word}: " + ", ".join(f"{labels[index]} {float(judged.probabilities[index]):.2f}" for index in shown)
+    return f"{word}: " + ", ".join(f"{labels[index]} ({float(judged.probabilities[index]):.2f})" for index in shown)

@@ -116,6 +116,8 @@ def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: 
         return _unknown(rule, lack, remedy)
     candidate, baseline = cell.value(rule.metric, rule.label), cell.value(rule.metric, rule.label, "baseline")
     if candidate is None or (baseline is None and rule.kind in CHANGE_KINDS):
+        if cell.kind == "label" and rule.needs_baseline:
+            return _unknown(rule, f"{on(cell)} there is nothing to compare: only one of the models knows it.")
         who = "candidate" if candidate is None else "baseline"
         return _unknown(rule, f"{on(cell)} the {who} predicts nothing that {metric_words(rule)} could be measured on.")
     if rule.kind in CHANGE_KINDS and baseline is not None:
@@ -133,7 +135,7 @@ def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: 
     else:
         return _with_examples(_judge_level(rule, cell, candidate), rule, cell, matrix)
     if finding is not None:
-        remedy = change_remedy(rule, cell, worse, finding, outcome)
+        remedy = change_remedy(rule, cell, matrix.task, worse, finding, outcome)
         result = replace(result, interval=finding.interval, remedy=remedy)
     return _with_examples(result, rule, cell, matrix)
 

@@ -1,6 +1,6 @@
 """The sentences of the gate: what was measured, how sure that is, what is allowed, and what would help."""
 
-from math import floor, log10
+from math import ceil, floor, log10
 
 from lakegate.evaluation.bootstrap import ALPHA, CONFIDENCE, Finding
 from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
@@ -10,13 +10,13 @@ from lakegate.gate_rules import CELL_OLD, Outcome, Rule, metric_facts
 SURE = f"{CONFIDENCE * 100:.0f} %"
 TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met
 MAX_DECIMALS = 7
+HARDLY = 50  # times as many samples as there are: nobody labels that many for one rule
 UNITS = {"detection": "object", "classification": "image", "segmentation": "region"}
 FLIPPED = {
     "detection": ("found by the baseline", "missed by the candidate"),
     "classification": ("labelled rightly by the baseline", "labelled wrongly by the candidate"),
     "segmentation": ("found by the baseline", "missed by the candidate"),
 }
-FAR_TOO_MANY = 100  # times the samples that there are: nobody labels that many
 
 
 def level_sentence(rule: Rule, cell: Cell, value: float, interval: Interval | None) -> str:
@@ -77,7 +77,7 @@ def how_sure(finding: Finding | None, outcome: Outcome) -> str:
     return f": too little data to be {SURE} sure{among}{unsaid}"
 
 
-def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcome: Outcome) -> str:
+def change_remedy(rule: Rule, cell: Cell, task: str, worse: float, finding: Finding, outcome: Outcome) -> str:
     """Say what would make an undecided or broken rule on a difference (or on flips) pass."""
     metric = metric_words(rule)
     if outcome is Outcome.PASS:
@@ -89,14 +89,16 @@ def change_remedy(rule: Rule, cell: Cell, worse: float, finding: Finding, outcom
     if outcome is Outcome.FAIL:
         too_much = numbers(worse - rule.limit, 0.0)[0]
         return f"To hold, {metric} must improve by {too_much} or more; look at the counter-examples first."
-    if finding.n_more is None:
+    if finding.n_more is None or finding.n_more > HARDLY * cell.n_samples:
         return "More data will hardly decide it: improve the candidate, or change the limit with a reason."
-    if finding.n_more > FAR_TOO_MANY * cell.n_samples:
-        near = f"What was measured lies so near the limit that about {_about(finding.n_more)} more samples would be needed"
-        return f"{near}: change the limit with a reason, or the model."
-    answer = "holds" if worse <= rule.limit else "is broken"
-    more = label_more(finding.n_more, "sample", _where(cell))
-    return f"{more.rstrip('.')}: if what was measured is true, the rule {answer} then."
+    n_of_label = ceil(finding.n_more * cell.n_objects.get(rule.label, 0) / cell.n_samples)
+    units = f"{rule.label} {UNITS[task]}{'' if n_of_label == 1 else 's'}"
+    with_label = f" with about {_about(n_of_label)} {units}" if rule.label and n_of_label else ""
+    more = label_more(finding.n_more, "sample", f"{_where(cell)}{with_label}").rstrip(".")
+    if worse <= rule.limit:
+        return f"{more}: if what was measured is true, the rule holds then."
+    too_much = numbers(worse - rule.limit, 0.0)[0]
+    return f"As measured, it is {too_much} beyond the limit: improve the candidate. {more} to be sure that the rule is broken."
 
 
 def level_remedy(rule: Rule, value: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.tables import Entry, cell_words, error_metrics, flip_rows, metric_rows
+from lakegate.evaluation.tables import Entry, cell_words, error_metrics, flip_rows, image_words, metric_rows
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.task_types.registry import task_type
 
@@ -39,7 +39,7 @@ def bar(share: float, length: int = BAR_LENGTH) -> str:
 
 def _head(matrix: Matrix, index: int) -> str:
     cell, unit = matrix.cells[index], task_type(matrix.task).unit
-    images = f"{cell_words(cell)}<br>{cell.n_samples} images"
+    images = f"{cell_words(cell)}<br>{image_words(cell, unit=unit)}"
     return images if unit == "image" else f"{images}, {cell.n_objects['']} {unit}s"
 
 

@@ -48,6 +48,8 @@ class Cell:
     def value(self, metric: str, label: str = ALL_LABELS, row: Row = "candidate") -> float | None:
         """Return one number; None where the cell cannot say it (no objects, no such label, no baseline)."""
         if metric == "negative_flip_rate":
+            if self.kind == "label":
+                return None  # only one of the models knows it
             n_objects = self.n_objects.get(label, 0)
             flips = self.n_flips["negative"].get(label, 0)
             return flips / n_objects if n_objects and self.baseline is not None and row == "candidate" else None

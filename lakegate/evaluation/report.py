@@ -13,9 +13,9 @@ from lakegate.evaluation.judged import FLIP_KINDS
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.plots import plots_of
+from lakegate.evaluation.plots import common_labels, plots_of
 from lakegate.evaluation.rule_bars import rule_bar
-from lakegate.evaluation.tables import cell_words, error_metrics, flip_rows, metric_rows, sizes_of
+from lakegate.evaluation.tables import cell_words, error_metrics, flip_rows, image_words, metric_rows, sizes_of
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.html import render
 from lakegate.task_types.registry import task_type
@@ -87,16 +87,18 @@ def render_matrix_html(
 
 
 def _tables(matrix: Matrix) -> dict[str, Any]:
-    cells, task, shown = matrix.cells, matrix.task, matrix.labels[:MAX_LABEL_TABLES]
+    cells, task, labels = matrix.cells, matrix.task, common_labels(matrix)
+    shown = labels[:MAX_LABEL_TABLES]
     by_label = [(label, metric_rows(cells, label, None, task), flip_rows(cells, label)) for label in shown]
     return {
         "cell_words": cell_words,
+        "image_words": image_words,
         "rows": metric_rows(cells, task=task),
         "flips": flip_rows(cells),
         "error_rows": metric_rows(cells, metrics=error_metrics(cells)),
         "size_tables": [(size, metric_rows(cells, size, None, task)) for size in sizes_of(cells)],
-        "label_tables": [item for item in by_label if item[1]] if len(matrix.labels) > 1 else [],
-        "n_labels_not_shown": len(matrix.labels[MAX_LABEL_TABLES:]),
+        "label_tables": [item for item in by_label if item[1]] if len(labels) > 1 else [],
+        "n_labels_not_shown": len(labels[MAX_LABEL_TABLES:]),
     }
 
 

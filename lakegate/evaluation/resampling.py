@@ -242,12 +242,27 @@ def samples_needed(
 ) -> int | None:
     """Return about how many more groups decide the rule with this chance, if the measured difference is the true one.
 
-    By the normal approximation: the standard error falls with the root of the number of groups. None where no number does:
-    the difference lies on the limit, nothing varies, or more than ten million would be needed.
+    The test is asked again as if there were more groups of the same kind: the standard error falls with the root of their
+    number, those that say something about the difference grow with it. None where no number decides: the difference lies on
+    the limit, nothing varies, or more than ten million would be needed.
     """
-    distance = abs(point + margin)
-    if not test.standard_error > 0 or not distance > TOLERANCE:
+    limit = -margin - TOLERANCE
+    if not test.standard_error > 0 or not abs(point + margin) > TOLERANCE:
         return None
-    wanted = (NORMAL.inv_cdf(1 - alpha) + NORMAL.inv_cdf(chance)) * test.standard_error / distance
-    n_wanted = n_groups * wanted**2
-    return max(math.ceil(n_wanted) - n_groups, 1) if n_wanted <= MAX_GROUPS else None
+    side = 1.0 if point > limit else -1.0
+
+    def is_decided(n_wanted: int) -> bool:
+        times = n_wanted / n_groups
+        error = test.standard_error / math.sqrt(times)
+        unlucky = side * point - NORMAL.inv_cdf(chance) * error
+        return _p_above(unlucky, side * limit, error, n_wanted, test.groups * times) <= alpha
+
+    low, high = n_groups, n_groups + 1
+    while not is_decided(high):
+        low, high = high, 2 * high
+        if high > MAX_GROUPS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_decided(middle) else (middle, high)
+    return high - n_groups

@@ -133,8 +133,18 @@ def cell_words(cell: Cell) -> str:
     if cell.kind == "superseded":
         return "superseded test samples"
     if cell.kind == "label":
-        return f"label {cell.name.removeprefix('label:')}, which one model does not know"
+        return f"label {cell.name.removeprefix('label:')}, known to the {'candidate' if cell.candidate else 'baseline'} only"
     return cell.words
+
+
+def image_words(cell: Cell, label: str = ALL_LABELS, unit: str = "") -> str:
+    """Return how many images a column has; where the unit is the image and not all of them count there, how many do.
+
+    An image does not count where a model does not know its label, or where the column is about one label.
+    """
+    n_counted = cell.n_objects.get(label, 0)
+    images = f"{cell.n_samples:,} image{'' if cell.n_samples == 1 else 's'}"
+    return f"{n_counted:,} of {images}" if unit == "image" and n_counted != cell.n_samples else images
 
 
 def metric_rows(
@@ -206,7 +216,7 @@ def _with(text: str, interval: str) -> str:
 
 
 def _count(cell: Cell, kind: Literal["positive", "new_false"], label: str) -> str:
-    return NO_VALUE if cell.baseline is None else str(cell.n_flips[kind].get(label, 0))
+    return NO_VALUE if cell.baseline is None or cell.kind == "label" else str(cell.n_flips[kind].get(label, 0))
 
 
 def _share_of_units(cell: Cell, label: str) -> str:

@@ -233,7 +233,7 @@ def test_intervals_and_further_columns_are_explained_where_they_are(world: World
     plain, verdict = judged(world)
     matrix, _ = told(plain, verdict)
     text, without = (_Page(render_matrix_html(item, verdict)).text for item in (matrix, plain))
-    for words in ("Superseded: test images", "which one model does not know"):
+    for words in ("Superseded: test images", "known to the candidate only"):
         assert words in text and words not in without
     assert "0.410 to 0.590" in text and "−0.620 to −0.380" in text and "Small objects" in text
     rows = {row["metric"] + row["of"]: row["all"] for row in plain_rows(matrix.cells)}

@@ -9,7 +9,6 @@ from scipy import stats
 from lakegate.errors import BadInput
 from lakegate.evaluation.resampling import (
     GroupDraws,
-    NonInferiority,
     draw_groups,
     holm,
     interval,
@@ -229,3 +228,12 @@ def test_students_distribution_is_near_the_exact_one() -> None:
             assert student_cdf(student_quantile(quantile, freedom), freedom) == pytest.approx(quantile)
     assert student_cdf(50.0, 0.0) == 0.5
     assert student_quantile(0.95, 0.0) == math.inf
+
+
+def test_a_large_difference_on_few_groups_needs_several_more() -> None:
+    difference, point, draws = with_errors(8, 7)  # one group stands against seven
+    few = non_inferiority(difference, point, 0.1, ALPHA, draws)
+    more = samples_needed(few, point, 0.1, ALPHA, 8)
+    assert few.p_beyond > ALPHA and more is not None and 1 < more <= 8
+    difference, point, draws = with_errors(16, 14)
+    assert non_inferiority(difference, point, 0.1, ALPHA, draws).p_beyond <= ALPHA
