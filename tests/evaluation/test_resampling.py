@@ -9,6 +9,7 @@ from scipy import stats
 from lakegate.errors import BadInput
 from lakegate.evaluation.resampling import (
     GroupDraws,
+    NonInferiority,
     draw_groups,
     holm,
     interval,
