@@ -20,6 +20,7 @@ from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 
 N_LATENCY_IMAGES = 40
+N_NAMED_LABELS = 5
 
 
 def compare(
@@ -130,8 +131,8 @@ def _why_incomparable(models: Sequence[ModelUnderTest], space: LabelSpace, sets:
     """Say why the two models cannot be compared on all that was asked; "" where they can."""
     if not space.common:
         return (
-            f"{models[0].title} and {models[1].title} have no label in common: {', '.join(models[0].labels)} against "
-            f"{', '.join(models[1].labels)}. If labels were renamed, say so in [rename] of dataset.toml."
+            f"{models[0].title} and {models[1].title} have no label in common: {_first(models[0].labels)} against "
+            f"{_first(models[1].labels)}. If labels were renamed, say so in [rename] of dataset.toml."
         )
     for item in sets:
         for sample_id, reason in item.failed.items():
@@ -141,6 +142,12 @@ def _why_incomparable(models: Sequence[ModelUnderTest], space: LabelSpace, sets:
                 f"{are} not scored on {reference}, so less was judged than was asked for. The first is {sample_id}: {reason}."
             )
     return ""
+
+
+def _first(labels: Sequence[str]) -> str:
+    """Name the first labels; how many more there are is counted."""
+    named = ", ".join(labels[:N_NAMED_LABELS])
+    return named if len(labels) <= N_NAMED_LABELS else f"{named} and {len(labels) - N_NAMED_LABELS} more"
 
 
 def _facts(model: ModelUnderTest) -> ModelFacts:

@@ -183,6 +183,9 @@ def _what_is_missing(rule: Rule, cell: Cell, task: str) -> tuple[str, str]:
     n_objects = cell.n_objects.get(rule.label, 0)
     if n_objects < MIN_OBJECTS and rule.metric not in WITHOUT_OBJECTS:
         what = f"{rule.label} {UNITS[task]}".strip()
+        if what == "image":
+            lack = f"{on(cell)} both models know the label of {n_objects} of {cell.n_samples} images; "
+            return f"{lack}a verdict needs at least {MIN_OBJECTS}.", ""
         lack = f"{on(cell)} there {counted(n_objects, what)} in {cell.n_samples} test samples; "
         return f"{lack}a verdict needs at least {MIN_OBJECTS}.", label_more(MIN_OBJECTS - n_objects, what, where)
     return "", ""

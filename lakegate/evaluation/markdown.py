@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.tables import Entry, cell_words, error_metrics, flip_rows, image_words, metric_rows
+from lakegate.evaluation.tables import NO_VALUE, Entry, cell_words, error_metrics, flip_rows, image_words, metric_rows
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.task_types.registry import task_type
 
@@ -46,7 +46,7 @@ def _head(matrix: Matrix, index: int) -> str:
 def _matrix_lines(matrix: Matrix) -> list[list[str]]:
     lines = []
     for row in (*metric_rows(matrix.cells), *metric_rows(matrix.cells, metrics=error_metrics(matrix.cells))):
-        now = [_with(f"{item.candidate} {bar(item.candidate_share)}", item.candidate_interval) for item in row.entries]
+        now = [_with(_value(item.candidate, item.candidate_share), item.candidate_interval) for item in row.entries]
         lines.append([f"{row.name}, candidate", *now])
         if matrix.baseline is not None:
             lines.append([f"{row.name}, baseline", *(_baseline(item) for item in row.entries)])
@@ -55,7 +55,11 @@ def _matrix_lines(matrix: Matrix) -> list[list[str]]:
 
 
 def _baseline(item: Entry) -> str:
-    return _with(f"{item.baseline} {bar(item.baseline_share)}", item.baseline_interval)
+    return _with(_value(item.baseline, item.baseline_share), item.baseline_interval)
+
+
+def _value(text: str, share: float) -> str:
+    return text if text == NO_VALUE else f"{text} {bar(share)}"
 
 
 def _difference(item: Entry) -> str:
