@@ -102,12 +102,12 @@ def test_a_build_dies_with_the_worker_that_started_it(plays):
     finally:
         parent.kill()
         parent.wait()
-    _gone, alive = psutil.wait_procs([build], timeout=5)
+    _gone, alive = psutil.wait_procs([build], timeout=30)
     assert alive == []
 
 
 def _wait_for_pid(path):
-    for _ in range(300):
+    for _ in range(1200):
         if path.exists() and path.read_text():
             return psutil.Process(int(path.read_text()))
         time.sleep(0.05)

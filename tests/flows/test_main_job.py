@@ -73,6 +73,15 @@ def _fill_form(person: Person, run_id: str, approver: str, code: str) -> str:
         return state
 
 
+def _approves_in_the_form(person: Person, run_id: str) -> str:
+    """Approve as grace; a code may grow too old while a busy machine starts the run, and is asked for again then."""
+    for _ in range(3):
+        state = _fill_form(person, run_id, "grace", person.code_of("grace"))
+        if state != "PAUSED" or "wrong or too old" not in _form_text(person, run_id):
+            return state
+    return state
+
+
 def _form_text(person: Person, run_id: str) -> str:
     """Return the text above the form that the run shows now."""
     with asked_by(person) as client:
@@ -151,8 +160,7 @@ def test_a_slip_in_a_command_is_told_at_once_and_without_a_traceback(person: Per
 def test_the_form_of_the_prefect_ui_promotes_too_and_the_command_rolls_back(released: Person) -> None:
     waiting = released.gets("model", "release", "finder", "--version", "squares@v2")
     assert (waiting["production"], waiting["staging"]) == (1, 2)
-    run_id, code = waiting["flow_run"].rsplit("/", 1)[1], released.code_of("grace")
-    assert _fill_form(released, run_id, "grace", code) == "COMPLETED"
+    assert _approves_in_the_form(released, waiting["flow_run"].rsplit("/", 1)[1]) == "COMPLETED"
     assert released.gets("model", "status", "finder")["production"] == 2
     assert released.gets("model", "roll-back", "finder", "1", "--local")["production"] == 1
     assert len(released.gets("model", "log", "finder")["releases"]) == 2

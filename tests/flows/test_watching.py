@@ -30,7 +30,7 @@ class PersonsWorkshop(Workshop):
 def drift_events(api: PrefectApi, model: str) -> list[dict[str, Any]]:
     """Return the model's events; the server writes what it received in batches, some seconds later."""
     chosen = {"event": {"name": ["lakegate.drift"]}, "resource": {"id": [f"lakegate.model.{model}"]}}
-    for _ in range(60):
+    for _ in range(240):
         found: list[dict[str, Any]] = api.post("events/filter", {"filter": chosen})["events"]
         if found:
             return found

@@ -59,7 +59,7 @@ def test_an_orphan_is_found_by_its_mark_after_its_parent_was_killed(tmp_path: Pa
     record = processes.start(tmp_path, "stubborn", command, processes.service_environment(tmp_path, {}))
     processes.wait_for(record, tmp_path, lambda: "ready" in processes.log_tail(tmp_path, "stubborn"), 20)
     os.kill(record.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while processes.living(tmp_path, "stubborn") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(processes.marked(tmp_path, "stubborn")) == 1

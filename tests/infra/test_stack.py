@@ -118,7 +118,7 @@ def test_a_later_up_changes_nothing_and_is_quick(stack: Settings) -> None:
 def test_a_page_in_the_folder_of_reports_is_served(stack: Settings) -> None:
     (stack.reports_dir / "page.html").write_text("a page")
     address = by_name(status(stack))["pages"].address
-    assert requests.get(f"{address}/page.html", timeout=10).text == "a page"
+    assert requests.get(f"{address}/page.html", timeout=60).text == "a page"
 
 
 def test_pools_queues_deployment_and_automation_are_there(stack: Settings) -> None:

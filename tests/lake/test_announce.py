@@ -73,7 +73,7 @@ def announcing(post: Post, lakefs_stack: Settings, tmp_path_factory: pytest.Temp
 
 def said(settings: Settings, dataset: str) -> tuple[str, str]:
     """Wait for the end of the tag's hook; return its status and what it printed."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         runs = call(settings, "GET", f"/{dataset}/actions/runs").json()["results"]
         done = [run for run in runs if run["event_type"] == "post-create-tag" and run["status"] in ("completed", "failed")]

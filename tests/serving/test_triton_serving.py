@@ -126,7 +126,7 @@ def test_a_request_holds_exactly_one_kind_of_image(triton, files):
         (IMAGE, "UINT8", [1, 1, 1, 3], [0, 0, 0]),
     ))  # fmt: skip
     url = f"{triton.http}/v2/models/{files.model}/infer"
-    answer = requests.post(url, json={"inputs": [one, other]}, timeout=10)
+    answer = requests.post(url, json={"inputs": [one, other]}, timeout=60)
     assert answer.status_code == 400
     assert answer.json()["error"] == "expected exactly one of the inputs 'encoded' and 'image', came both"
 
@@ -134,7 +134,7 @@ def test_a_request_holds_exactly_one_kind_of_image(triton, files):
 def test_a_request_of_several_images_is_answered_row_by_row(triton, files):
     images = np.stack([picture((0, 0, 0)), picture((1, 1, 1)), picture()])
     header = {"inputs": [{"name": IMAGE, "datatype": "UINT8", "shape": images.shape, "data": images.reshape(-1).tolist()}]}
-    answer = requests.post(f"{triton.http}/v2/models/{files.model}/infer", json=header, timeout=10).json()
+    answer = requests.post(f"{triton.http}/v2/models/{files.model}/infer", json=header, timeout=60).json()
     outputs = {item["name"]: item for item in answer["outputs"]}
     assert outputs["n_objects"]["data"] == [1, 1, 0]
     assert outputs["labels"]["shape"] == [3, 8]
@@ -251,7 +251,7 @@ def test_no_answer_of_another_model_is_taken_for_one(triton, files):
     with pytest.raises(ServingError, match="unknown model: 'absent'"):
         triton.predict("absent", picture())
     body, headers = encode_request(picture(), sampled=True)
-    assert requests.post(f"{triton.http}/v2/models/{files.model}/infer", body, headers=headers, timeout=10).ok
+    assert requests.post(f"{triton.http}/v2/models/{files.model}/infer", body, headers=headers, timeout=60).ok
 
 
 def test_a_version_directory_holds_everything_and_stays_as_it_was_filled(repository, files):
