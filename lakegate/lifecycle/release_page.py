@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lakegate.declarations import ModelTask
 from lakegate.errors import BadImage
 from lakegate.evaluation.matrix import SHORT_WORDS, Cell
+from lakegate.evaluation.tables import count_words
 from lakegate.gate_rules import Outcome
 from lakegate.html import BoxKind, DrawnBox, placeholder, render, thumbnail
 from lakegate.lake.client import LakeClient
@@ -93,7 +94,7 @@ def render_release_html(
         points=points(facts),
         rules=sorted(facts.rules, key=lambda rule: _ORDER.index(rule.outcome)),
         metrics=[(metric, SHORT_WORDS[metric]) for metric in words.shown],
-        number_rows=[(cell, _numbers(cell, words.shown)) for cell in facts.cells],
+        number_rows=[(cell, count_words(cell, words.unit), _numbers(cell, words.shown)) for cell in facts.cells],
         worst=[(item, pictures[item.number], flip_notes(item.flips, task)) for item in worst_images],
         data=[(item, data_words(item)) for item in facts.data],
         matrix_link=facts.matrix_page.rpartition("/")[2],
