@@ -159,7 +159,9 @@ def _picture(client: LakeClient, settings: Settings, worst: WorstImage, task: Mo
     """Return the image with its flips drawn, unless they are the whole image; a grey picture where it cannot be had."""
     prefix = f"images/{worst.sample_id}."
     flips = () if task == "classification" else worst.flips
-    boxes = [DrawnBox(flip.box_xyxy_px, flip.label, _BOX_KINDS[flip.kind]) for flip in flips if flip.kind in _BOX_KINDS]
+    drawn = [flip for flip in flips if flip.kind in _BOX_KINDS]
+    is_named = len({flip.label for flip in drawn}) > 1  # one label stands in the words below the picture
+    boxes = [DrawnBox(flip.box_xyxy_px, flip.label if is_named else "", _BOX_KINDS[flip.kind]) for flip in drawn]
     try:
         entry = client.list_objects(worst.dataset, worst.commit, prefix)[0]
         path = fetch_object(client, settings, worst.dataset, worst.commit, entry)
