@@ -13,6 +13,7 @@ from lakegate.evaluation.regions import pixel_confusion
 from lakegate.task_types.protocol import IntArray
 
 BACKGROUND = "background"
+OTHER = "another label"  # one that only this model knows
 
 
 def class_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
@@ -24,7 +25,7 @@ def class_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common:
     curves = tuple(curve for row, items in rows if (curve := _calibration(row, items)) is not None)
     chart = Chart("How sure, and how right", "probability of the named label", "share that is right", curves, is_diagonal=True)
     grids = [confusion(items, len(labels)) for _, items in rows]
-    return Plots((chart,) if curves else (), _cut("image", grids, labels, [labels.index(label) for label in common]))
+    return Plots((chart,) if curves else (), confusion_of("image", grids, labels, [labels.index(label) for label in common]))
 
 
 def region_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common: tuple[str, ...]) -> Plots:
@@ -34,7 +35,7 @@ def region_plots(judged: Sequence[JudgedSample], labels: tuple[str, ...], common
     """
     names = (BACKGROUND, *labels)
     grids = [pixel_confusion(items, len(labels)) for _, items in _rows(judged)]
-    return Plots((), _cut("pixel", grids, names, [0, *(labels.index(label) + 1 for label in common)]))
+    return Plots((), confusion_of("pixel", grids, names, [0, *(labels.index(label) + 1 for label in common)]))
 
 
 def _rows(judged: Sequence[JudgedSample]) -> list[tuple[Row, list[Any]]]:
@@ -56,8 +57,13 @@ def _calibration(row: Row, items: Sequence[Any]) -> Curve | None:
     return Curve(row, tuple(points), None)
 
 
-def _cut(unit: str, grids: Sequence[IntArray], names: Sequence[str], wanted: Sequence[int]) -> Confusion:
-    """Keep the names that are wanted; what was taken for another one leaves the grid."""
+def confusion_of(unit: str, grids: Sequence[IntArray], names: Sequence[str], wanted: Sequence[int]) -> Confusion:
+    """Keep the names that are wanted; what was taken for any other one stands in a last column, where there is such a thing."""
     chosen = tuple(names[index] for index in wanted)
     cut = [grid[np.ix_(wanted, wanted)] for grid in grids]
-    return Confusion(unit, chosen, chosen, cut[0], cut[1] if len(cut) > 1 else None)
+    others = [grid[wanted].sum(axis=1) - kept.sum(axis=1) for grid, kept in zip(grids, cut, strict=True)]
+    answers = chosen
+    if any(other.any() for other in others):
+        answers = (*chosen, OTHER)
+        cut = [np.column_stack([kept, other]) for kept, other in zip(cut, others, strict=True)]
+    return Confusion(unit, chosen, answers, cut[0], cut[1] if len(cut) > 1 else None)

@@ -39,7 +39,7 @@ def bar(share: float, length: int = BAR_LENGTH) -> str:
 
 def _head(matrix: Matrix, index: int) -> str:
     cell, unit = matrix.cells[index], task_type(matrix.task).unit
-    images = f"{cell_words(cell)}<br>{image_words(cell, unit=unit)}"
+    images = f"{cell_words(cell)}<br>{image_words(cell, unit)}"
     return images if unit == "image" else f"{images}, {cell.n_objects['']} {unit}s"
 
 

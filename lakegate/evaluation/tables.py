@@ -137,14 +137,18 @@ def cell_words(cell: Cell) -> str:
     return cell.words
 
 
-def image_words(cell: Cell, label: str = ALL_LABELS, unit: str = "") -> str:
+def count_words(cell: Cell, unit: str, label: str = ALL_LABELS) -> str:
     """Return how many images a column has; where the unit is the image and not all of them count there, how many do.
 
     An image does not count where a model does not know its label, or where the column is about one label.
     """
     n_counted = cell.n_objects.get(label, 0)
-    images = f"{cell.n_samples:,} image{'' if cell.n_samples == 1 else 's'}"
-    return f"{n_counted:,} of {images}" if unit == "image" and n_counted != cell.n_samples else images
+    return f"{n_counted:,} of {cell.n_samples:,}" if unit == "image" and n_counted != cell.n_samples else f"{cell.n_samples:,}"
+
+
+def image_words(cell: Cell, unit: str, label: str = ALL_LABELS) -> str:
+    """Return :func:`count_words` with the noun."""
+    return f"{count_words(cell, unit, label)} image{'' if cell.n_samples == 1 else 's'}"
 
 
 def metric_rows(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lakegate.declarations import ModelTask
 from lakegate.errors import BadImage
 from lakegate.evaluation.matrix import SHORT_WORDS, Cell
+from lakegate.evaluation.tables import count_words
 from lakegate.gate_rules import Outcome
 from lakegate.html import BoxKind, DrawnBox, placeholder, render, thumbnail
 from lakegate.lake.client import LakeClient
@@ -93,7 +94,7 @@ def render_release_html(
         points=points(facts),
         rules=sorted(facts.rules, key=lambda rule: _ORDER.index(rule.outcome)),
         metrics=[(metric, SHORT_WORDS[metric]) for metric in words.shown],
-        number_rows=[(cell, _numbers(cell, words.shown)) for cell in facts.cells],
+        number_rows=[(cell, count_words(cell, words.unit), _numbers(cell, words.shown)) for cell in facts.cells],
         worst=[(item, pictures[item.number], flip_notes(item.flips, task)) for item in worst_images],
         data=[(item, data_words(item)) for item in facts.data],
         matrix_link=facts.matrix_page.rpartition("/")[2],
@@ -158,7 +159,9 @@ def _picture(client: LakeClient, settings: Settings, worst: WorstImage, task: Mo
     """Return the image with its flips drawn, unless they are the whole image; a grey picture where it cannot be had."""
     prefix = f"images/{worst.sample_id}."
     flips = () if task == "classification" else worst.flips
-    boxes = [DrawnBox(flip.box_xyxy_px, flip.label, _BOX_KINDS[flip.kind]) for flip in flips if flip.kind in _BOX_KINDS]
+    drawn = [flip for flip in flips if flip.kind in _BOX_KINDS]
+    is_named = len({flip.label for flip in drawn}) > 1  # one label stands in the words below the picture
+    boxes = [DrawnBox(flip.box_xyxy_px, flip.label if is_named else "", _BOX_KINDS[flip.kind]) for flip in drawn]
     try:
         entry = client.list_objects(worst.dataset, worst.commit, prefix)[0]
         path = fetch_object(client, settings, worst.dataset, worst.commit, entry)

@@ -45,7 +45,7 @@ TASK_WORDS: dict[ModelTask, TaskWords] = {
         UNITS["classification"], ("accuracy", "macro_f1", "calibration_error"), ("accuracy", "macro_f1"), *_NAMED
     ),
     "segmentation": TaskWords(
-        UNITS["segmentation"], ("miou", "dice", "recall", "precision"), ("miou", "recall", "precision"), *_FOUND
+        UNITS["segmentation"], ("miou", "recall", "precision"), ("miou", "recall", "precision"), *_FOUND
     ),
 }
 

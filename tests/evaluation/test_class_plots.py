@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lakegate.declarations import OperatingTable
-from lakegate.evaluation.class_plots import class_plots, region_plots
+from lakegate.evaluation.class_plots import class_plots, confusion_of, region_plots
 from lakegate.evaluation.judged import JudgedSample
 from lakegate.label_map import LabelMap
 from lakegate.lake.local_version import LocalImage
@@ -39,11 +39,12 @@ def test_calibration_and_confusion_of_images() -> None:
     assert points["candidate"] == (pytest.approx((0.9, 0.5)),) and points["baseline"] == (pytest.approx((0.9, 0.75)),)
 
 
-def test_a_label_that_one_model_does_not_know_is_no_confusion() -> None:
+def test_a_label_that_one_model_does_not_know_is_told_without_its_name() -> None:
     judged = [image("lemon", [0.2, 0.8, 0.0], [1, 0, 0]), image("lemon", [0.2, 0.0, 0.8], [1, 0, 0])]
     confusion = class_plots(judged, LABELS, ("lemon", "pear")).confusion
     assert confusion is not None and confusion.truths == ("lemon", "pear")
-    assert confusion.candidate.tolist() == [[0, 1], [0, 0]]
+    assert confusion.answers == ("lemon", "pear", "another label")
+    assert confusion.candidate.tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
 def test_confusion_of_pixels_has_the_background_first() -> None:
@@ -61,3 +62,12 @@ def test_confusion_of_pixels_has_the_background_first() -> None:
     assert confusion.truths == ("background", "lemon", "pear")
     assert confusion.candidate.tolist() == [[13, 1, 0], [1, 4, 1], [0, 0, 0]]
     assert confusion.baseline.tolist() == [[14, 0, 0], [0, 6, 0], [0, 0, 0]]
+
+
+def test_what_is_taken_for_a_label_of_one_model_only_stands_in_a_last_column() -> None:
+    grid = np.array([[5, 1, 2], [0, 4, 0], [0, 0, 9]])
+    found = confusion_of("image", [grid, np.diag([8, 4, 9])], ("lemon", "lime", "melon"), [0, 1])
+    assert (found.truths, found.answers) == (("lemon", "lime"), ("lemon", "lime", "another label"))
+    assert found.candidate.tolist() == [[5, 1, 2], [0, 4, 0]]
+    assert found.baseline is not None and found.baseline.tolist() == [[8, 0, 0], [0, 4, 0]]
+    assert found.most_frequent() == [("lemon", "another label", 2, 0), ("lemon", "lime", 1, 0)]
