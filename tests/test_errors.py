@@ -13,6 +13,7 @@ from lakegate.errors import (
     ServiceUnavailable,
     UnknownName,
     VersionNotFound,
+    WandbUnavailable,
     nearest,
 )
 
@@ -26,7 +27,8 @@ def test_every_error_belongs_to_the_tree_and_says_what_it_means(error):
 
 
 def test_only_what_can_heal_is_transient():
-    assert {error for error in ALL_ERRORS if error.is_transient} == {ServiceUnavailable, ChecksumMismatch, ServerBusy}
+    heals = {ServiceUnavailable, ChecksumMismatch, ServerBusy, WandbUnavailable}
+    assert {error for error in ALL_ERRORS if error.is_transient} == heals
 
 
 def test_a_missing_version_is_caught_as_an_unknown_name():
