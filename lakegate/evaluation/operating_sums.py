@@ -9,8 +9,8 @@ import numpy.typing as npt
 from lakegate.detections import BoolArray, IntArray
 from lakegate.evaluation.sums import FloatArray64, SumMetric, SumStatistics, ratio
 from lakegate.imaging import FloatArray
+from lakegate.task_types.protocol import SIZES
 
-SIZE_SLOTS = ("@small", "@medium", "@large")
 SIZE_LIMITS_PX2 = (32.0**2, 96.0**2)  # an area on a limit is of the larger size: each object has one
 
 
@@ -67,7 +67,7 @@ def operating_statistics(samples: Sequence[OperatingCounts], labels: Sequence[st
 
     Without an object of a label (or size) only its false objects per image can be said.
     """
-    slots = ("", *labels, *SIZE_SLOTS)
+    slots = ("", *labels, *SIZES)
 
     def rows(name: str, width: int) -> FloatArray64:
         return np.array([getattr(sample, name) for sample in samples], np.float64).reshape(len(samples), width)
@@ -96,5 +96,5 @@ def _by_slot(boxes_xyxy_px: FloatArray, labels: IntArray, n_labels: int) -> Floa
     boxes: npt.NDArray[np.float64] = boxes_xyxy_px.astype(np.float64).reshape(-1, 4)
     area_px2 = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     by_label = np.bincount(labels, minlength=n_labels)
-    by_size = np.bincount(np.digitize(area_px2, SIZE_LIMITS_PX2), minlength=len(SIZE_SLOTS))
+    by_size = np.bincount(np.digitize(area_px2, SIZE_LIMITS_PX2), minlength=len(SIZES))
     return np.concatenate([[len(labels)], by_label, by_size]).astype(np.float64)

@@ -51,14 +51,6 @@ class PredictionCache:
         """Store predictions by the SHA-256 of their image; another process sees all of these or none."""
         self._rows.store([(sha256, _packed(arrays)) for sha256, arrays in predictions.items()])
 
-    def read_rows(self, images_sha256: Iterable[str]) -> dict[str, bytes]:
-        """Return rows as they are stored, to carry them to another machine's cache."""
-        return {sha256: row for sha256, row in self._rows.load(images_sha256) if _unpacked(row) is not None}
-
-    def write_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Store rows that :meth:`read_rows` returned elsewhere; damaged ones are left out."""
-        self._rows.store([(sha256, row) for sha256, row in rows.items() if _unpacked(row) is not None])
-
 
 def _packed(arrays: Arrays) -> bytes:
     whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}

@@ -49,7 +49,6 @@ def render_matrix_html(
     verdict: Verdict,
     max_images: int = MAX_IMAGES,
     thumbnails: Thumbnails | None = None,
-    noise_floor: str = "",
 ) -> str:
     """Render the page: verdict, rules, matrix, flips, curves, cost, what was compared. It needs no network.
 
@@ -58,7 +57,6 @@ def render_matrix_html(
     Args:
         max_images: at most so many images with flips are embedded; the page says how many are not shown.
         thumbnails: where small pictures are kept; made anew for each page where it is None.
-        noise_floor: a sentence that says how much flips by the seed of the training alone; "" where it was not measured.
     """
     results = sorted(verdict.results, key=lambda item: _ORDER.index(item.outcome))
     gallery = make_gallery(matrix, max_images, _named(results), thumbnails)
@@ -74,7 +72,6 @@ def render_matrix_html(
         kinds={cell.kind for cell in matrix.cells},
         has_intervals=any(cell.intervals for cell in matrix.cells),
         plots=plots_of(matrix),
-        noise_floor=noise_floor,
         how_judged=HOW_JUDGED[matrix.task],
         digest=evidence_digest(matrix, verdict),
         min_samples=MIN_SAMPLES,

@@ -17,6 +17,7 @@ from lakegate.evaluation.matrix import Intervals, Latency, Matrix
 from lakegate.evaluation.prediction_cache import PredictionCache
 from lakegate.evaluation.predictions import prediction_key
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
+from lakegate.evaluation.seed_noise import NoiseInCell, SeedNoise
 from lakegate.evaluation.tables import plain_rows
 from lakegate.gate_rules import Waiver, parse_rule
 from lakegate.lake.local_version import LocalImage
@@ -251,7 +252,8 @@ def test_the_version_and_the_author_of_a_label_go_with_its_flip(world: World) ->
 
 def test_a_noise_floor_stands_beside_the_flips(world: World) -> None:
     matrix, verdict = judged(world)
-    html = render_matrix_html(matrix, verdict, noise_floor="3 of 24 objects flip by the seed alone.")
+    noise = SeedNoise("counter", "old", "", (), (1,), ("other",), "object", (NoiseInCell("all", 24, (3,)),), {})
+    html = render_matrix_html(replace(matrix, seed_noise=noise), verdict)
     assert "Measured against chance: 3 of 24 objects flip by the seed alone." in _Page(html).text
 
 
