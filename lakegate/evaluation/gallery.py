@@ -135,8 +135,14 @@ class _Images:
 
     def names(self) -> dict[str, Any]:
         """Return the lists that the numbers in :meth:`row` point into."""
-        return {"kinds": _ORDER, "boxKinds": _KINDS, "sizes": SIZE_WORDS, "lines": [BOX_LINES[kind] for kind in _KINDS]} | {
-            name: list(numbers) for name, numbers in self._lists.items()
+        words = {cell.name: cell.words for cell in self._matrix.cells}
+        return {
+            **{name: list(numbers) for name, numbers in self._lists.items()},
+            "cells": [words.get(name, name) for name in self._lists["cells"]],
+            "kinds": _ORDER,
+            "boxKinds": _KINDS,
+            "sizes": SIZE_WORDS,
+            "lines": [BOX_LINES[kind] for kind in _KINDS],
         }
 
     def row(self, key: str, flips: Sequence[Flip], rules: Sequence[str]) -> _Row:
