@@ -2,7 +2,8 @@
 
 from prefect import flow
 
-from tasks import comparing
+from flows.predict_shard import predict_shard
+from tasks import comparing, sharding
 
 
 @flow(name="compare-models", flow_run_name="{model} {candidate}", persist_result=False)
@@ -21,5 +22,6 @@ def compare_models(
         versions: Dataset versions to judge on, as dataset@tag; a dataset that is not named is taken at its newest attested tag.
     """
     comparison = comparing.plan_comparison(model, candidate, baseline, versions)
+    sharding.predict_in_shards(predict_shard, comparison)
     comparing.judge(comparison)
     return comparing.show_verdict(comparison)

@@ -18,7 +18,7 @@ from lakegate.evaluation.seed_noise import SeedNoise
 from lakegate.evaluation.seen_images import perceptual_hashes
 from lakegate.evaluation.waivers import in_force, today_utc
 from lakegate.lake.client import LakeClient
-from lakegate.lake.local import open_version
+from lakegate.lake.local import OpenedVersions
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested
 from lakegate.lifecycle.export_run import stored_declaration
@@ -150,17 +150,13 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     if stored is not None:
         say(f"found in the evidence: {stored.sentence}")
         return stored
-    opened = _Opened(client, settings)
-    judged = opened.version(plan.versions[0])
-    old = next((item for item in plan.baseline_versions if item.dataset == plan.versions[0].dataset), None)
-    further = {name: opened.version(item) for name, item in (*_other_datasets(plan), *plan.further)}
+    inputs = open_inputs(client, settings, plan)
     matrix = compare(
-        _under_test(client, settings, plan, plan.candidate, plan.declaration, opened),
-        None if plan.baseline is None else _under_test(client, settings, plan, plan.baseline, _deployed(client, plan), opened),
-        judged,
-        None if old is None else opened.version(old),
+        *inputs.models,
+        inputs.judged,
+        inputs.before,
         settings,
-        further,
+        inputs.further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
     matrix = replace(matrix, seed_noise=plan.seed_noise)
@@ -189,18 +185,31 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     return stored
 
 
-class _Opened:
-    """Versions opened once per comparison; opening verifies the attestation."""
+@dataclass(frozen=True)
+class ComparisonInputs:
+    """What a comparison computes on, on this machine. ``before``: the judged dataset as the baseline knows it."""
 
-    def __init__(self, client: LakeClient, settings: Settings) -> None:
-        self._client, self._settings = client, settings
-        self._versions: dict[str, LocalVersion] = {}
+    models: tuple[ModelUnderTest, ModelUnderTest | None]  # candidate, baseline
+    judged: LocalVersion
+    before: LocalVersion | None
+    further: dict[str, LocalVersion]
 
-    def version(self, pinned: DatasetVersion) -> LocalVersion:
-        """Return the opened version."""
-        if pinned.commit not in self._versions:
-            self._versions[pinned.commit] = open_version(self._client, self._settings, pinned)
-        return self._versions[pinned.commit]
+
+def open_inputs(client: LakeClient, settings: Settings, plan: ComparisonPlan) -> ComparisonInputs:
+    """Bring both models and all versions onto this machine.
+
+    Raises:
+        Unattested: a version has no valid attestation.
+    """
+    opened = OpenedVersions(client, settings)
+    judged = opened.version(plan.versions[0])
+    old = next((item for item in plan.baseline_versions if item.dataset == plan.versions[0].dataset), None)
+    further = {name: opened.version(item) for name, item in (*_other_datasets(plan), *plan.further)}
+    candidate = _under_test(client, settings, plan, plan.candidate, plan.declaration, opened)
+    baseline = None
+    if plan.baseline is not None:
+        baseline = _under_test(client, settings, plan, plan.baseline, _deployed(client, plan), opened)
+    return ComparisonInputs((candidate, baseline), judged, None if old is None else opened.version(old), further)
 
 
 def _other_datasets(plan: ComparisonPlan) -> list[tuple[str, DatasetVersion]]:
@@ -214,7 +223,7 @@ def _under_test(
     plan: ComparisonPlan,
     run: RunReference,
     declaration: ModelDeclaration,
-    opened: _Opened,
+    opened: OpenedVersions,
 ) -> ModelUnderTest:
     trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
     task = model_task(declaration, trained_on[0].declaration)
