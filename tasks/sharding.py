@@ -100,8 +100,9 @@ def _start(child: Flow[..., Any], plan: ComparisonPlan, planned: ShardPlan) -> d
     """Start a child run for each shard but the last, in the pools with the fewest waiting runs."""
     pools = live_pools(plan.declaration.resources, child.name)
     n_shards, n_images = len(planned.shards), sum(shard.n_images for shard in planned.shards)
-    places = ", ".join(pool.name for pool in pools) or "no pool, since no live worker serves one that fits"
-    get_run_logger().info("%d images lack predictions: split into %d shards over %s", n_images, n_shards, places)
+    places = ", ".join(pool.name for pool in pools)
+    who = f"over this run and {places}" if pools else "that this run computes: no live worker serves a pool that fits"
+    get_run_logger().info("%d images lack predictions: split into %d shards %s", n_images, n_shards, who)
     children: dict[int, Child] = {}
     for number in range(1, n_shards) if pools else ():
         pool = least_busy(pools)
@@ -128,7 +129,7 @@ def _follow(planned: ShardPlan, children: dict[int, Child]) -> list[dict[str, An
             started_s = time.monotonic()
             compute_shard(planned.comparison, planned.digest, number)
             rows[number] = _row(planned, number, where, time.monotonic() - started_s)
-        for number, run in _runs(children).items():
+        for number, run in reversed(_runs(children).items()):  # workers take the first ones first
             pool = children[number].pool
             if run.state is not None and run.state.is_completed():
                 rows[number] = _row(planned, number, pool, run.total_run_time.total_seconds())

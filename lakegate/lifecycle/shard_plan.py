@@ -6,14 +6,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lakegate.canonical import sha256_bytes
-from lakegate.declarations import ModelDeclaration, ModelTask
+from lakegate.declarations import ModelDeclaration, ModelTask, Precision
 from lakegate.errors import BadInput, SetupProblem
 from lakegate.evaluation.prediction_cache import PredictionKey
 from lakegate.evaluation.predictions import ModelUnderTest, prediction_key
 from lakegate.evaluation.wanted_images import missing_predictions, wanted_images
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion
-from lakegate.lifecycle.comparison import ComparisonPlan, Say, open_inputs
+from lakegate.lifecycle.comparison import ComparisonPlan, Say
+from lakegate.lifecycle.comparison_inputs import open_inputs
+from lakegate.lifecycle.judged_file import AS_SERVED
 from lakegate.lifecycle.shared_predictions import take_in
 from lakegate.registry.documents import Document, RunReference
 from lakegate.settings import Settings
@@ -29,6 +31,7 @@ class ShardSide(Document):
     declaration: ModelDeclaration
     labels: tuple[str, ...]
     task: ModelTask
+    precision: Precision
     key: PredictionKey
 
 
@@ -89,11 +92,12 @@ def plan_shards(client: LakeClient, settings: Settings, plan: ComparisonPlan, sa
     pieces = [images[number::n_shards] for number in range(n_shards)]
     before = [] if inputs.before is None else [inputs.before.version]
     versions = [inputs.judged.version, *(item.version for item in inputs.further.values()), *before]
-    runs = [run for run in (plan.candidate, plan.baseline) if run is not None]
+    judged = ((plan.candidate, plan.precision), (plan.baseline, AS_SERVED))
+    runs = [(run, precision) for run, precision in judged if run is not None]
     return ShardPlan(
         model=plan.model,
         comparison=plan.key,
-        sides=tuple(_side(run, model) for run, model in zip(runs, models, strict=True)),
+        sides=tuple(_side(*run, model) for run, model in zip(runs, models, strict=True)),
         versions=tuple(dict.fromkeys(versions)),
         shards=tuple(
             Shard(missing=tuple(tuple(item for item in piece if item in side) for side in missing)) for piece in pieces
@@ -101,8 +105,15 @@ def plan_shards(client: LakeClient, settings: Settings, plan: ComparisonPlan, sa
     )
 
 
-def _side(run: RunReference, model: ModelUnderTest) -> ShardSide:
-    return ShardSide(run=run, declaration=model.declaration, labels=model.labels, task=model.task, key=prediction_key(model))
+def _side(run: RunReference, precision: Precision, model: ModelUnderTest) -> ShardSide:
+    return ShardSide(
+        run=run,
+        declaration=model.declaration,
+        labels=model.labels,
+        task=model.task,
+        precision=precision,
+        key=prediction_key(model),
+    )
 
 
 def publish_plan(settings: Settings, store: SharedStore | None, plan: ShardPlan) -> None:

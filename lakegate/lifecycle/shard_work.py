@@ -10,9 +10,9 @@ from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_images
 from lakegate.lake.local_version import LocalImage
 from lakegate.lifecycle.comparison import Say
+from lakegate.lifecycle.judged_file import judged_file
 from lakegate.lifecycle.shard_plan import Shard, ShardPlan, ShardSide, plan_file, read_plan
 from lakegate.lifecycle.shared_predictions import share, take_in
-from lakegate.registry import runs
 from lakegate.settings import Settings
 from lakegate.shared_store import open_store
 
@@ -85,14 +85,14 @@ def _images(client: LakeClient, settings: Settings, plan: ShardPlan, shard: Shar
 
 
 def _model(client: LakeClient, settings: Settings, name: str, side: ShardSide) -> ModelUnderTest:
-    path = runs.fetch_file(client, settings, side.run, runs.ONNX)
+    file = judged_file(client, settings, name, side.run, side.precision)
     model = ModelUnderTest(
         name=name,
         run_id=side.run.run_id,
-        model_sha256=side.run.model_sha256,
+        model_sha256=file.sha256,
         declaration=side.declaration,
         labels=side.labels,
-        load=lambda threads: OnnxModel(path, threads),
+        load=lambda threads: OnnxModel(file.path, threads),
         task=side.task,
     )
     key = prediction_key(model)

@@ -15,7 +15,8 @@ from lakegate.evaluation.matrix import Measured
 from lakegate.evaluation.prediction_cache import PredictionCache
 from lakegate.evaluation.report import evidence_digest
 from lakegate.lifecycle import comparison, export_run, training_run
-from lakegate.lifecycle.comparison import ComparisonPlan, open_inputs
+from lakegate.lifecycle.comparison import ComparisonPlan
+from lakegate.lifecycle.comparison_inputs import open_inputs
 from lakegate.lifecycle.shard_plan import ShardPlan, plan_shards, publish_plan
 from lakegate.lifecycle.shard_work import collect, compute_shard
 from lakegate.settings import Settings
