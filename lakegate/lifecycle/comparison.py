@@ -22,6 +22,7 @@ from lakegate.lake.local import open_version
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested
 from lakegate.lifecycle.export_run import stored_declaration
+from lakegate.lifecycle.flip_versions import name_versions
 from lakegate.lifecycle.kept_noise import find_noise
 from lakegate.lifecycle.matrix_tracking import keep_for_publishing, make_report, track_comparison
 from lakegate.lifecycle.training_run import pin_versions
@@ -153,16 +154,18 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     opened = _Opened(client, settings)
     judged = opened.version(plan.versions[0])
     old = next((item for item in plan.baseline_versions if item.dataset == plan.versions[0].dataset), None)
+    before = None if old is None else opened.version(old)
     further = {name: opened.version(item) for name, item in (*_other_datasets(plan), *plan.further)}
     matrix = compare(
         _under_test(client, settings, plan, plan.candidate, plan.declaration, opened),
         None if plan.baseline is None else _under_test(client, settings, plan, plan.baseline, _deployed(client, plan), opened),
         judged,
-        None if old is None else opened.version(old),
+        before,
         settings,
         further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
+    matrix = name_versions(client, settings, matrix, [*further.values(), judged], before)
     matrix = replace(matrix, seed_noise=plan.seed_noise)
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     stored = StoredComparison(
