@@ -155,7 +155,7 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     matrix = replace(matrix, seed_noise=plan.seed_noise, runtime=runtime_words(matrix.runtime, plan.precision))
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     if plan.precision != AS_SERVED:
-        verdict = replace(verdict, sentence=f"The candidate in {plan.precision}: {verdict.sentence}")
+        verdict = replace(verdict, sentence=f"In {plan.precision}, on ONNX Runtime (no engine was run): {verdict.sentence}")
     stored = StoredComparison(
         key=plan.key,
         model=plan.model,
