@@ -52,8 +52,8 @@ def test_int8_is_judged_against_what_is_served_and_every_page_says_so(trained: T
     assert matrix["measured"]["candidate"]["n_inferred"] == matrix["measured"]["baseline"]["n_inferred"] > 0
     assert 0 < matrix["candidate"]["size_bytes"] != matrix["baseline"]["size_bytes"]
     page = trained.client.read(REPOSITORY, EVIDENCE, f"comparisons/{plan.key}/matrix.html").decode()
-    assert "In int8, on ONNX Runtime (no engine was run): " in page and "the candidate in int8 as engines are built from it" in page
-    assert "no engine was run" in page
+    assert "In int8, on ONNX Runtime (no engine was run): " in page
+    assert "the candidate in int8 as engines are built from it" in page
 
     assert served.key != plan.key
     comparison.judge(trained.client, trained.settings, served, trained.lines.append)
