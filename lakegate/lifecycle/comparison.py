@@ -18,6 +18,7 @@ from lakegate.lake.client import LakeClient
 from lakegate.lake.local_version import DatasetVersion
 from lakegate.lake.versions import newest_attested
 from lakegate.lifecycle.comparison_inputs import open_inputs, require_record, versions_of_run
+from lakegate.lifecycle.flip_versions import name_versions
 from lakegate.lifecycle.judged_file import AS_SERVED, runtime_words
 from lakegate.lifecycle.kept_noise import find_noise
 from lakegate.lifecycle.matrix_tracking import keep_for_publishing, make_report, track_comparison
@@ -152,6 +153,7 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         inputs.further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
+    matrix = name_versions(client, settings, matrix, [*inputs.further.values(), inputs.judged], inputs.before)
     matrix = replace(matrix, seed_noise=plan.seed_noise, runtime=runtime_words(matrix.runtime, plan.precision))
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     if plan.precision != AS_SERVED:
