@@ -25,6 +25,7 @@ from lakegate.lifecycle.export_run import stored_declaration
 from lakegate.lifecycle.flip_versions import name_versions
 from lakegate.lifecycle.kept_noise import find_noise
 from lakegate.lifecycle.matrix_tracking import keep_for_publishing, make_report, track_comparison
+from lakegate.lifecycle.starting_run import ancestry
 from lakegate.lifecycle.training_run import pin_versions
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
@@ -99,19 +100,19 @@ def plan_comparison(
     ensure_registry(client)
     pinned = pin_versions(client, settings, declaration, versions)
     old = _baseline(client, model, baseline)
-    trained = [] if old is None else _versions_of(client, model, old.run_id)
+    record = None if old is None else _record(client, model, old.run_id)
     return ComparisonPlan(
         model=model,
         candidate=runs.reference(client, model, candidate),
         baseline=old,
         versions=tuple(pinned),
-        baseline_versions=tuple(trained),
+        baseline_versions=() if record is None else tuple(_versions_of(record)),
         further=tuple((name, _further(client, settings, name, pinned)) for name in declaration.data.evaluate),
         declaration=declaration,
         code_digest=read_code_version().digest,
         waivers_in_force=in_force(declaration.waivers, today_utc()),
         own_metrics=code_digests(declaration.metrics),
-        seed_noise=None if old is None else find_noise(client, _record(client, model, old.run_id)),
+        seed_noise=None if record is None else find_noise(client, record),
     )
 
 
@@ -136,8 +137,7 @@ def _record(client: LakeClient, model: str, run: str) -> RunRecord:
     return record
 
 
-def _versions_of(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
-    record = _record(client, model, run)
+def _versions_of(record: RunRecord) -> list[DatasetVersion]:
     return [DatasetVersion(item.dataset, item.tag, item.commit, item.content_digest) for item in record.datasets]
 
 
@@ -219,10 +219,12 @@ def _under_test(
     declaration: ModelDeclaration,
     opened: _Opened,
 ) -> ModelUnderTest:
-    trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
+    records = ancestry(client, plan.model, run.run_id)
+    trained_on = [opened.version(item) for item in _versions_of(records[0])]
     task = model_task(declaration, trained_on[0].declaration)
     path = runs.fetch_file(client, settings, run, runs.ONNX)
-    images = [version.images[sample.id] for version in trained_on for sample in version.samples_in(split="train")]
+    learned = {item.commit: opened.version(item) for record in records for item in _versions_of(record)}.values()
+    images = [version.images[sample.id] for version in learned for sample in version.samples_in(split="train")]
     return ModelUnderTest(
         name=plan.model,
         run_id=run.run_id,
