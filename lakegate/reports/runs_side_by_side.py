@@ -99,10 +99,14 @@ def _different_first(columns: Sequence[Mapping[str, str]]) -> tuple[RowOfRuns, .
     return tuple(sorted(rows, key=lambda row: not row.differs))
 
 
-def _curves(histories: Sequence[Sequence[Mapping[str, float]]]) -> tuple[CurvesOfRuns, ...]:
+def curve_names(histories: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
+    """Return what the runs measured in every epoch and is worth a curve, in the order of the first that did."""
     names = dict.fromkeys(name for history in histories for epoch in history for name in epoch)
+    return [name for name in names if name not in NOT_A_CURVE]
+
+
+def _curves(histories: Sequence[Sequence[Mapping[str, float]]]) -> tuple[CurvesOfRuns, ...]:
     return tuple(
         CurvesOfRuns(name, tuple(tuple(epoch.get(name) for epoch in history) for history in histories))
-        for name in names
-        if name not in NOT_A_CURVE
+        for name in curve_names(histories)
     )
