@@ -27,7 +27,7 @@ MAX_ROWS, MAX_PICTURES, SIDE_PX = 1_000, 24, 320
 ROWS: tuple[Row, ...] = ("candidate", "baseline")
 RULE_COLUMNS = ("rule", "outcome", "limit", "value", "from", "to", "waived by", "what was found", "what would help")
 EXAMPLE_COLUMNS = ("rule", "what was found", "sample", "what happened", "picture")
-FLIP_COLUMNS = ("kind", "label", "sample", "columns", "what happened", "picture")
+FLIP_COLUMNS = ("kind", "label", "sample", "columns", "changed in version", "labelled by", "what happened", "picture")
 
 
 def make_report(
@@ -171,7 +171,8 @@ def _flip_table(matrix: Matrix, pictures: Mapping[str, DrawnPicture]) -> Tracked
         key = flip.sample_key
         picture = None if key in shown else pictures.get(key)
         shown.add(key)
-        rows.append((flip.kind, flip.label, key, ", ".join(flip.cells), _words(matrix, flip), picture))
+        told = (flip.kind, flip.label, key, ", ".join(flip.cells), flip.version, flip.author, _words(matrix, flip))
+        rows.append((*told, picture))
     return TrackedTable("flips", FLIP_COLUMNS, tuple(rows))
 
 
