@@ -184,17 +184,8 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         tracking.catch_up(result.history)
     finally:
         tracking.finish(_outcome(plan, result), has_failed=result is None)
-    request = Request(
-        run_id=plan.run_id,
-        requested_by=plan.requested_by,
-        flow_run_id=flow_run_id,
-        wandb_id=tracking.id,
-        wandb_url=tracking.url,
-        wandb_mode=tracking.mode,
-        tracking_error=tracking.error,
-    )
     record = build_record(
-        request,
+        _request(plan, flow_run_id, tracking),
         plan.declaration,
         plan.versions,
         job.labels,
@@ -208,6 +199,18 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)
+
+
+def _request(plan: RunPlan, flow_run_id: str, tracking: Tracking) -> Request:
+    return Request(
+        run_id=plan.run_id,
+        requested_by=plan.requested_by,
+        flow_run_id=flow_run_id,
+        wandb_id=tracking.id,
+        wandb_url=tracking.url,
+        wandb_mode=tracking.mode,
+        tracking_error=tracking.error,
+    )
 
 
 def commit(client: LakeClient, settings: Settings, plan: RunPlan) -> RunRecord:

@@ -46,7 +46,7 @@ def test_two_runs_are_listed_and_stand_side_by_side(trained: tuple[str, list[str
     assert all(len(values) == 2 for values in content["curves"]["loss"].values())
 
     printed = typed("compare", model, *names, "--into", str(tmp_path / "runs.html"))
-    assert all(printed.count(name) == 2 for name in names) and "The runs differ in: training.seed." in printed
+    assert all(printed.count(name) == 2 for name in names) and "The runs differ in: training.seed" in printed
     assert "facts are the same in all" in printed
     assert (tmp_path / "runs.html").read_text().count("<polyline") >= 2
 
