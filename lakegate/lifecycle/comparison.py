@@ -174,7 +174,8 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         f"comparisons/{plan.key}/matrix.html": html.encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
-    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown)
+    compared = [require_record(client, plan.model, run.run_id) for run in (plan.candidate, plan.baseline) if run is not None]
+    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown, compared)
     keep_for_publishing(settings, report)
     put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
     track_comparison(settings, report, matrix, verdict, [version.reference for version in plan.versions])
