@@ -86,6 +86,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "constants": CONSTANTS,
         "cells": [asdict(cell) for cell in matrix.cells],
         "coverage": [asdict(item) for item in matrix.coverage],
+        "own_metrics": matrix.own_metrics,
         "incomparable": matrix.incomparable,
         "changes": None if matrix.changes is None else asdict(matrix.changes),
         "seed_noise": None if matrix.seed_noise is None else asdict(matrix.seed_noise),

@@ -9,7 +9,7 @@ from lakegate.evaluation.gallery import worst_first
 from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.judged import Flip, JudgedSample
 from lakegate.evaluation.matrix import Matrix, Row
-from lakegate.evaluation.tables import FLIPS, metrics_of, plain_rows
+from lakegate.evaluation.tables import FLIPS, metrics_of, plain_rows, shown_cells
 from lakegate.gate_rules import Outcome
 from lakegate.reports.runs_side_by_side import curve_names
 from lakegate.reports.wandb_publishing import WandbServer, publish_report
@@ -120,8 +120,8 @@ def _numbers(report: KeptReport, matrix: Matrix) -> dict[str, float | str]:
 
 
 def _matrix_table(matrix: Matrix) -> TrackedTable:
-    columns = ("metric", "of", *(cell.name for cell in matrix.cells))
-    return TrackedTable("matrix", columns, tuple(tuple(row.values()) for row in plain_rows(matrix.cells)))
+    columns = ("metric", "of", *(cell.name for cell in shown_cells(matrix.cells)))
+    return TrackedTable("matrix", columns, tuple(tuple(row.values()) for row in plain_rows(matrix.cells, matrix.own_metrics)))
 
 
 def _rule_table(verdict: Verdict) -> TrackedTable:
