@@ -74,7 +74,8 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
     """Return what a decision rests on: models, data, cells, flips and outcomes, without anything that time changes.
 
     Of a rule on latency only the outcome counts here: its milliseconds differ each time. Of a flip its scores and predicted
-    boxes are left out: their last digits depend on how images were batched, so on what was in the cache.
+    boxes are left out: their last digits depend on how images were batched, so on what was in the cache. Its version is left
+    out, too: a tag that is set later on an earlier commit gives the same change another name.
     """
     return {
         "candidate": asdict(matrix.candidate),
