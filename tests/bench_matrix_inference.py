@@ -57,7 +57,7 @@ class Network:
     rounds: int
 
 
-SMALL = Network("320 px network", "tiny-detector", (320, 320), 192, 7)
+SMALL = Network("320 px network", "tiny-detector", (320, 320), 192, 5)
 USUAL = Network("640 px ResNet-18", "torchvision:resnet18", (640, 640), 16, 3)
 
 
