@@ -56,7 +56,7 @@ def compare(
     models = [model for model in (candidate, baseline) if model is not None]
     judges = [Judge(model, settings, progress, *views) for model, *views in zip(models, space.shared, space.own, strict=True)]
     main = _judge_slice(judges, space, judged, "")
-    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in _others(judged, further)}
+    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in other_versions(judged, further)}
     changes = partition(judged, baseline_version) if baseline is not None else None
     superseded = _judge_superseded(judges, space, changes, baseline_version)
     columns = columns_of(main, changes, superseded, side)
@@ -94,7 +94,8 @@ def _measured(judges: Sequence[Judge], images: Sequence[LocalImage], n_latency_i
     )
 
 
-def _others(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+def other_versions(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+    """Return the further versions that are columns of their own, by reference: those of other datasets."""
     return [(name, item) for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset]
 
 
