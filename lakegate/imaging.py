@@ -1,6 +1,8 @@
 """The one pre-processing: training, evaluation and serving read and resize images here and nowhere else."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +136,17 @@ def resize(image_HWC: ByteArray, input_px: tuple[int, int]) -> tuple[ByteArray, 
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = cv2.resize(image_HWC, (width, height), interpolation=interpolation)
     return np.asarray(resized, np.uint8), Scale(original_px, (height, width))
+
+
+@contextmanager
+def resize_threads(threads: int) -> Iterator[None]:
+    """Let each resize of this process use so many threads: where images are read in parallel, OpenCV's own only disturb."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(threads)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def to_input(image_HWC: ByteArray, input_px: tuple[int, int], out: FloatArray | None = None) -> InputImage:

@@ -44,7 +44,7 @@ class LabelMap:
     def of(cls, numbers_HW: npt.NDArray[np.integer]) -> "LabelMap":
         """Return the runs of an array (H, W) of whole numbers."""
         flat = numbers_HW.reshape(-1).astype(np.int32)
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])[: len(flat)]
+        starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])[: len(flat)]
         lengths = np.diff(np.append(starts, len(flat)))
         return cls((numbers_HW.shape[0], numbers_HW.shape[1]), flat[starts], lengths.astype(np.int32))
 

@@ -90,3 +90,9 @@ def test_shapes_that_do_not_fit_are_refused():
 def test_the_digest_follows_the_parameters():
     assert postprocessing_digest() == POSTPROCESSING_DIGEST
     assert postprocessing_digest(nms_iou=0.6) != POSTPROCESSING_DIGEST
+
+
+@pytest.mark.parametrize("max_objects", [1, 40, 70, None])
+def test_suppression_of_many_boxes_keeps_what_a_plain_loop_keeps_up_to_the_limit(max_objects):
+    boxes, labels = random_boxes(400, 3)
+    assert suppress(boxes, labels, 0.4, max_objects).tolist() == naive_suppress(boxes, labels, 0.4)[:max_objects]

@@ -14,7 +14,8 @@ from lakegate.row_cache import RowCache
 from lakegate.task_types.protocol import Arrays
 
 _DIGEST_BYTES = 32
-_FASTEST = 1  # zlib's level: a map of labels shrinks a hundredfold all the same
+_STORED, _FASTEST = 0, 1  # zlib's levels: a map of labels shrinks a hundredfold all the same; boxes hardly shrink
+_SMALL_BYTES = 16_384
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class PredictionCache:
 def _packed(arrays: Arrays) -> bytes:
     whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     head = json.dumps([[name, value.dtype.str, list(value.shape)] for name, value in whole.items()]).encode()
-    payload = zlib.compress(b"".join([head, b"\n", *(value.tobytes() for value in whole.values())]), _FASTEST)
+    content = b"".join([head, b"\n", *(value.tobytes() for value in whole.values())])
+    payload = zlib.compress(content, _FASTEST if len(content) > _SMALL_BYTES else _STORED)
     return hashlib.sha256(payload).digest() + payload
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -72,13 +72,13 @@ class LazyModel:
         """Share ``threads`` among streams of batches: one thread per stream computes more than two in one stream."""
         self._model = model
         self.n_streams = min(threads, MAX_STREAMS)
-        self._threads_per_stream = threads // self.n_streams
+        self.threads_per_stream = threads // self.n_streams
         self.n_sessions = 0
 
     @cached_property
     def onnx(self) -> OnnxModel:
         """The opened model; raises ``ChecksumMismatch`` where it is not the file that the run recorded."""
-        opened = self._model.load(self._threads_per_stream)
+        opened = self._model.load(self.threads_per_stream)
         if opened.sha256 != self._model.model_sha256:
             raise ChecksumMismatch(
                 f"the ONNX file of {self._model.title} has SHA-256 {opened.sha256[:12]}, its run recorded "
@@ -125,8 +125,10 @@ def predict(
     missing = [image for sha256, image in wanted.items() if sha256 not in known]
     n_cached, broken = len(known), dict[str, str]()
     if missing:
-        computed = _compute(lazy or LazyModel(model, settings.threads), model, missing)
-        for done, result in enumerate(_kept(cache, computed), start=1):
+        lazy, size = lazy or LazyModel(model, settings.threads), model.declaration.export.batch[1]
+        cut = [missing[start : start + size] for start in range(0, len(missing), size)]
+        computed = compute(lazy, model, [partial(read_batch, batch, lazy.onnx.input_px) for batch in cut])
+        for done, result in enumerate(kept(cache, computed), start=1):
             if isinstance(result.prediction, BadImage):
                 broken[result.sha256] = str(result.prediction)
             else:
@@ -142,7 +144,7 @@ def predict(
 
 
 @dataclass(frozen=True)
-class _Computed:
+class Computed:
     """What came of one image: a prediction and its arrays, or the error that says why there is none."""
 
     sha256: str
@@ -150,7 +152,16 @@ class _Computed:
     arrays: Arrays | None
 
 
-def _kept(cache: PredictionCache, computed: Iterator[_Computed]) -> Iterator[_Computed]:
+@dataclass(frozen=True)
+class ReadyBatch:
+    """The N images of a batch as the network takes them, and those that could not be read."""
+
+    pixels: FloatArray  # (N, 3, height, width), 0..255
+    inputs: Sequence[tuple[str, InputImage]]  # N, with the SHA-256 of the image file
+    broken: Sequence[Computed] = ()
+
+
+def kept(cache: PredictionCache, computed: Iterator[Computed]) -> Iterator[Computed]:
     """Write to the cache what passes by, also where computing ends early."""
     waiting: dict[str, Arrays] = {}
     try:
@@ -165,31 +176,33 @@ def _kept(cache: PredictionCache, computed: Iterator[_Computed]) -> Iterator[_Co
         cache.write(waiting)
 
 
-def _compute(lazy: LazyModel, model: ModelUnderTest, images: Sequence[LocalImage]) -> Iterator[_Computed]:
-    """Compute batches in streams: while one is in the network, another one is read or post-processed."""
-    opened, size = lazy.onnx, model.declaration.export.batch[1]
-    batches = [images[start : start + size] for start in range(0, len(images), size)]
-    with ThreadPoolExecutor(max_workers=lazy.n_streams) as pool:
-        for results in pool.map(lambda batch: _infer(opened, model, batch), batches):
+def compute(lazy: LazyModel, model: ModelUnderTest, batches: Sequence[Callable[[], ReadyBatch]]) -> Iterator[Computed]:
+    """Compute batches in streams: while one is in the network, another one is read (called) or post-processed."""
+    opened = lazy.onnx
+    with imaging.resize_threads(lazy.threads_per_stream), ThreadPoolExecutor(max_workers=lazy.n_streams) as pool:
+        for results in pool.map(lambda batch: _infer(opened, model, batch()), batches):
             yield from results
 
 
-def _infer(opened: OnnxModel, model: ModelUnderTest, batch: Sequence[LocalImage]) -> list[_Computed]:
-    task, (height, width) = task_type(model.task), opened.input_px
-    pixels_NCHW = np.empty((len(batch), 3, height, width), np.float32)
-    results: list[_Computed] = []
-    inputs: list[tuple[LocalImage, InputImage]] = []
-    for image in batch:
+def read_batch(images: Sequence[LocalImage], input_px: tuple[int, int]) -> ReadyBatch:
+    """Read image files as the network takes them."""
+    pixels_NCHW = np.empty((len(images), 3, *input_px), np.float32)
+    inputs: list[tuple[str, InputImage]] = []
+    broken: list[Computed] = []
+    for image in images:
         try:
-            inputs.append((image, to_input(read_image(image.path), opened.input_px, out=pixels_NCHW[len(inputs)])))
+            inputs.append((image.sha256, to_input(read_image(image.path), input_px, out=pixels_NCHW[len(inputs)])))
         except BadImage as error:
-            results.append(_Computed(image.sha256, error, None))
-    if not inputs:
-        return results
-    raw = opened.infer(pixels_NCHW[: len(inputs)])
-    for index, (image, item) in enumerate(inputs):
+            broken.append(Computed(image.sha256, error, None))
+    return ReadyBatch(pixels_NCHW[: len(inputs)], inputs, broken)
+
+
+def _infer(opened: OnnxModel, model: ModelUnderTest, batch: ReadyBatch) -> list[Computed]:
+    task, results = task_type(model.task), list(batch.broken)
+    raw = opened.infer(batch.pixels) if batch.inputs else ()
+    for index, (sha256, item) in enumerate(batch.inputs):
         prediction = decode_one([output[index] for output in raw], item, model)
-        results.append(_Computed(image.sha256, prediction, task.pack(prediction)))
+        results.append(Computed(sha256, prediction, task.pack(prediction)))
     return results
 
 
