@@ -165,10 +165,13 @@ class ServingTable(Strict):
 
 
 class OwnMetricTable(Strict):
-    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called."""
+    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called.
+
+    ``higher_is_better``: without it a comparison calls no difference better or worse.
+    """
 
     function: str
-    higher_is_better: bool
+    higher_is_better: bool | None = None
 
     @field_validator("function")
     @classmethod

@@ -157,7 +157,7 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     matrix = replace(matrix, seed_noise=plan.seed_noise, runtime=runtime_words(matrix.runtime, plan.precision))
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
     if plan.precision != AS_SERVED:
-        verdict = replace(verdict, sentence=f"The candidate in {plan.precision}: {verdict.sentence}")
+        verdict = replace(verdict, sentence=f"In {plan.precision}, on ONNX Runtime (no engine was run): {verdict.sentence}")
     stored = StoredComparison(
         key=plan.key,
         model=plan.model,
@@ -174,7 +174,8 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         f"comparisons/{plan.key}/matrix.html": html.encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
-    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown)
+    compared = [require_record(client, plan.model, run.run_id) for run in (plan.candidate, plan.baseline) if run is not None]
+    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown, compared)
     keep_for_publishing(settings, report)
     put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
     track_comparison(settings, report, matrix, verdict, [version.reference for version in plan.versions])

@@ -13,6 +13,7 @@ from lakegate.lake.local import OpenedVersions
 from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lifecycle.export_run import stored_declaration
 from lakegate.lifecycle.judged_file import AS_SERVED, judged_file
+from lakegate.lifecycle.starting_run import ancestry
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import RunReference
 from lakegate.settings import Settings
@@ -32,7 +33,10 @@ def require_record(client: LakeClient, model: str, run: str) -> RunRecord:
 
 def versions_of_run(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
     """Return the versions that a run was trained on, the first one first."""
-    record = require_record(client, model, run)
+    return _versions_of(require_record(client, model, run))
+
+
+def _versions_of(record: RunRecord) -> list[DatasetVersion]:
     return [DatasetVersion(item.dataset, item.tag, item.commit, item.content_digest) for item in record.datasets]
 
 
@@ -51,6 +55,7 @@ def open_inputs(client: LakeClient, settings: Settings, plan: "ComparisonPlan") 
 
     Raises:
         Unattested: a version has no valid attestation.
+        RegistryError: a run has no record, or one whose weights it grew from has none.
     """
     opened = OpenedVersions(client, settings)
     judged = opened.version(plan.versions[0])
@@ -77,10 +82,12 @@ def _under_test(
     opened: OpenedVersions,
     precision: Precision = AS_SERVED,
 ) -> ModelUnderTest:
-    trained_on = [opened.version(item) for item in versions_of_run(client, plan.model, run.run_id)]
+    records = ancestry(client, plan.model, run.run_id)
+    trained_on = [opened.version(item) for item in _versions_of(records[0])]
     task = model_task(declaration, trained_on[0].declaration)
     file = judged_file(client, settings, plan.model, run, precision)
-    images = [version.images[sample.id] for version in trained_on for sample in version.samples_in(split="train")]
+    learned = {item.commit: opened.version(item) for record in records for item in _versions_of(record)}.values()
+    images = [version.images[sample.id] for version in learned for sample in version.samples_in(split="train")]
     return ModelUnderTest(
         name=plan.model,
         run_id=run.run_id,

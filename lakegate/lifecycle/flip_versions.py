@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
+from lakegate.errors import BadInput
 from lakegate.evaluation.judged import Flip
 from lakegate.evaluation.matrix import Matrix
 from lakegate.lake.client import LakeClient
@@ -51,7 +53,7 @@ def name_versions(
         before: the version that superseded samples are judged as.
 
     Raises:
-        ChecksumMismatch, BadInput: a label file of an earlier version is damaged.
+        ChecksumMismatch: bytes in lakeFS are not those that an earlier version promises.
     """
     by_name = {item.version.dataset: item for item in judged}
     if before is not None:
@@ -110,8 +112,18 @@ def _trails(version: LocalVersion, flips: Iterable[Flip]) -> dict[str, _Trail]:
 def _changed_samples(
     client: LakeClient, settings: Settings, dataset: str, newer: str, older: str, names: Iterable[str]
 ) -> dict[str, Sample | None]:
-    """Return those of the samples whose label file is another one in ``older``, as it is there; ``None``: not there."""
+    """Return those of the samples whose label file is another one in ``older``, as it is there; ``None``: not there.
+
+    A file that is no sample counts as not there: somebody tagged it past the rules, and what came after put it right.
+    """
     changed = client.changed_objects(dataset, newer, older, ANNOTATIONS)
     entries = {name: changed[annotation_object(name)] for name in names if annotation_object(name) in changed}
     files = fetch_objects(client, settings, dataset, older, [entry for entry in entries.values() if entry])
-    return {name: Sample.from_json(name, files[entry.path].read_bytes()) if entry else None for name, entry in entries.items()}
+    return {name: _read(name, files[entry.path]) if entry else None for name, entry in entries.items()}
+
+
+def _read(sample_id: str, path: Path) -> Sample | None:
+    try:
+        return Sample.from_json(sample_id, path.read_bytes())
+    except BadInput:
+        return None

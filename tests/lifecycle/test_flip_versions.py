@@ -189,7 +189,20 @@ def test_the_page_narrows_to_the_flips_that_a_version_last_changed(story: Story,
         own = [flip for flip in flips if flip.version == version]
         images = len({flip.sample_key for flip in own})
         expected[version] = f"{images} image{'s' * (images != 1)} of {n_images}, {len(own)} flip{'s' * (len(own) != 1)}"
-    assert counted == expected
+    assert counted == expected and list(counted) == ["spring", "summer", "v1", "v2", "v3"]
+
+
+def test_a_broken_label_file_in_a_tag_past_the_rules_stops_nothing(settings: Settings, tmp_path: Path) -> None:
+    client, world, dataset = LakeClient(settings), World(tmp_path, []), f"broken-{secrets.token_hex(4)}"
+    objects = {0: [object_at(0)], 1: [object_at(1)]}
+    published(client, settings, world, dataset, {"v1": objects})
+    client.create_branch(dataset, "by-hand", "main")
+    client.upload(dataset, "by-hand", "annotations/s0001.json", b"no sample")
+    client.commit(dataset, "by-hand", "a slip", {})
+    client.create_tag(dataset, "slip", client.merge(dataset, "by-hand", "main", "merged by hand", {"audit": "later"}))
+    now = published(client, settings, world, dataset, {"v2": objects})["v2"]
+    planted = [Flip("negative", dataset, f"s000{number}", "cell", (0, 0, 1, 1), (), None, None, "", 0) for number in objects]
+    assert last_changes(client, settings, now, planted) == {("s0000", 0): "v1", ("s0001", 0): "v2"}
 
 
 def model_of(world: World, task: ModelTask, run_id: str, finds: bool) -> ModelUnderTest:
