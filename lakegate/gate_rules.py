@@ -103,7 +103,7 @@ OWN_METRIC = Metric("a metric of [metrics]", "", higher_is_better=True, per_labe
 
 def metric_facts(name: str) -> Metric:
     """Return what is known of a metric; of one that ``[metrics]`` of a model declares, only that it is one number per cell."""
-    return METRICS.get(name, replace(OWN_METRIC, words=name, short=name))
+    return METRICS.get(name, replace(OWN_METRIC, words=name, short=name.replace("_", " ")))
 
 
 def metrics_of_task(task: str) -> dict[str, Metric]:

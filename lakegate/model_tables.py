@@ -75,11 +75,12 @@ class TrainingTable(Strict):
 
 
 class ResourcesTable(Strict):
-    """What a training needs; chooses the work pool."""
+    """What a training needs; chooses the work pool. ``shard_images``: a comparison computes so many images in one piece."""
 
     compute_capability: str | tuple[str, ...] = "any"
     memory_gib: float = Field(default=4, gt=0)
     gpus: int = Field(default=1, ge=1, le=64)  # of one machine; each takes its share of every batch
+    shard_images: int = Field(default=2000, ge=1)  # where more lack predictions, other workers compute shards of so many
 
     @field_validator("compute_capability", mode="before")
     @classmethod
@@ -164,10 +165,13 @@ class ServingTable(Strict):
 
 
 class OwnMetricTable(Strict):
-    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called."""
+    """A metric of the team's own; :mod:`lakegate.evaluation.own_metrics` says how ``package.module:function`` is called.
+
+    ``higher_is_better``: without it a comparison calls no difference better or worse.
+    """
 
     function: str
-    higher_is_better: bool
+    higher_is_better: bool | None = None
 
     @field_validator("function")
     @classmethod

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakegate.catalog import load_model, model_names
+from lakegate.declarations import Precision
 from lakegate.errors import BadInput
 from lakegate.lake.client import LakeClient
 from lakegate.registry import releases, runs
@@ -96,6 +97,7 @@ def compare(
     baseline: Annotated[str, typer.Argument(help="A run; production; or none.")] = "production",
     version: VersionsOption = None,
     how: Annotated[Format, typer.Option("--format", help="text; markdown for a pull request; json as --json.")] = "text",
+    precision: Annotated[Precision, typer.Option(help="Of the candidate; fp16, int8: as engines are built from it.")] = "fp32",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,11 +106,11 @@ def compare(
     from lakegate.lifecycle.shown_matrix import stored_matrix
 
     settings = Settings.load()
-    parameters = {"model": model, "candidate": candidate, "baseline": baseline, "versions": version or []}
+    words = {"model": model, "candidate": candidate, "baseline": baseline, "precision": precision}
     how = "json" if as_json else how
-    _run("compare-models/cpu", parameters, local, how != "text")
+    _run("compare-models/cpu", {**words, "versions": version or []}, local, how != "text")
     client = LakeClient(settings)
-    plan = comparison.plan_comparison(client, settings, model, candidate, baseline, version or [])
+    plan = comparison.plan_comparison(client, settings, model, candidate, baseline, version or [], precision)
     stored = comparison.require_comparison(client, plan)
     page = comparison.save_page(client, settings, plan)
     print_comparison(stored, stored_matrix(client, plan.key), page, how)

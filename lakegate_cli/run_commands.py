@@ -12,7 +12,9 @@ from lakegate.settings import Settings
 from lakegate_cli.output import JsonOption, console, print_json, print_rows
 
 if TYPE_CHECKING:
-    from lakegate.reports.runs_side_by_side import RunsSideBySide
+    from collections.abc import Sequence
+
+    from lakegate.reports.runs_side_by_side import RowOfRuns, RunsSideBySide
     from lakegate.training.record import RunRecord
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,7 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("list")
 def list_runs(model: str, as_json: JsonOption = False) -> None:
     """List the runs of a model, the newest first."""
-    from lakegate.lifecycle.history import run_rows
+    from lakegate.lifecycle.history import run_rows, unfinished_runs
 
     settings = Settings.load()
     load_model(settings, model)
@@ -30,6 +32,8 @@ def list_runs(model: str, as_json: JsonOption = False) -> None:
         print_json(rows)
         return
     print_rows(rows, f"{model} has no run yet; train one with `lakegate model train {model}`")
+    for name in unfinished_runs(settings, model, [row["run"] for row in rows]):
+        console().print(f"not finished on this machine: {name}; it still trains, or goes on when the same is trained again")
 
 
 @app.command("compare")
@@ -44,22 +48,43 @@ def compare(
 
     settings = Settings.load()
     load_model(settings, model)
-    found = put_side_by_side(model, _records(LakeClient(settings), model, names or []))
+    found = put_side_by_side(model, _records(settings, model, names or []))
     if as_json:
         print_json(found.to_json())
         return
-    rows = [*found.facts, *(row for row in found.parameters if row.differs), *found.metrics]
-    shown = [{"": row.name, **dict(zip(found.runs, row.values, strict=True))} for row in rows]
-    print_rows(shown, "no run")
-    n_same = sum(not row.differs for row in found.parameters)
-    console().print(f"{n_same} of {len(found.parameters)} parameters are the same in all; the page shows them and the curves:")
+    _print(found)
+    console().print(
+        f"{len(found.sameness)} of their parameters and facts are the same in all; the page has them, costs and curves:"
+    )
     console().print(_save(settings, model, found, into), markup=False)
 
 
-def _records(client: LakeClient, model: str, names: list[str]) -> "list[RunRecord]":
+def _print(found: "RunsSideBySide") -> None:
+    """Print what differs and what came out, a line per run: so any number of runs is readable."""
+    console().print(found.sentence, markup=False)
+    if found.differences:
+        print_rows(_table(found, found.differences), "")
+    console().print("\nWhat came out, of the epoch whose weights are kept (↓ lower is better, ↑ higher is better):")
+    print_rows(_table(found, found.metrics, not found.differences), "")
+    rest = f"No number is called the best: the runs have {found.why_not_ranked}."
+    console().print(rest if found.why_not_ranked else "Only val_… was measured on samples that the run did not learn from.")
+
+
+def _table(found: "RunsSideBySide", rows: "Sequence[RowOfRuns]", with_time: bool = True) -> list[dict[str, str]]:
+    marks = {"lower": " ↓", "higher": " ↑", "": ""}
+    return [
+        {"run": run, **({"trained (UTC)": found.trained[index]} if with_time else {})}
+        | {row.name + marks[row.better]: row.values[index] + (" best" if index in row.best else "") for row in rows}
+        for index, run in enumerate(found.runs)
+    ]
+
+
+def _records(settings: Settings, model: str, names: list[str]) -> "list[RunRecord]":
     from lakegate.errors import VersionNotFound
+    from lakegate.lifecycle.history import unfinished_runs
     from lakegate.registry import runs
 
+    client = LakeClient(settings)
     try:
         known = runs.list_runs(client, model)
     except VersionNotFound:
@@ -67,6 +92,10 @@ def _records(client: LakeClient, model: str, names: list[str]) -> "list[RunRecor
     if not known:
         raise BadInput(f"{model} has no run yet; train one with `lakegate model train {model}`")
     for name in names:
+        if name in unfinished_runs(settings, model, known):
+            raise BadInput(
+                f"run '{name}' of {model} is not finished, so it has no record yet; train the same again, it goes on"
+            )
         if name not in known:
             raise UnknownName(f"{model} has no run '{name}'{nearest(name, known)}; `lakegate run list {model}` shows them")
     records = [runs.find_run(client, model, name) for name in dict.fromkeys(names or known)]

@@ -20,7 +20,10 @@ def wandb() -> None:
 
 @app.command("publish")
 def publish(as_json: JsonOption = False) -> None:
-    """Publish every kept report that W&B does not have yet; exit with 1 where one could not be published."""
+    """Publish every kept report that W&B does not have yet; exit with 1 where one could not be published.
+
+    How a real W&B shows the reports is not verified: they were tried against a stand-in for its server.
+    """
     from lakegate.reports.wandb_publishing import WandbServer
     from lakegate.reports.wandb_report import kept_paths
 
@@ -33,24 +36,28 @@ def publish(as_json: JsonOption = False) -> None:
     else:
         shown = [{name: row[name] for name in ("model", "run", "verdict", "state", "where")} for row in rows]
         print_rows(shown, "no report is kept; a comparison keeps one")
-        for folder in dict.fromkeys(row["unsent_run"] for row in rows if row["unsent_run"]):
-            console().print(f"its tables are in an offline run; send them with: wandb sync {folder}", markup=False)
+        unsent = dict.fromkeys(folder for row in rows for folder in row["unsent_runs"])
+        if unsent:
+            console().print("tables and curves of these reports are in offline runs; send them, in this order, with:")
+        for folder in unsent:
+            console().print(f"wandb sync {folder}", markup=False)
     if any(row["state"] == "not published" for row in rows):
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _published(settings: Settings, path: Path, server: Any) -> dict[str, str]:
+def _published(settings: Settings, path: Path, server: Any) -> dict[str, Any]:
     from lakegate.reports.wandb_publishing import publish_report
     from lakegate.reports.wandb_report import read_report
+    from lakegate.training.tracking import is_unsent, unsent_trainings
 
-    row = {"key": path.name.split(".")[0], "model": "", "run": "", "verdict": "", "unsent_run": ""}
+    row: dict[str, Any] = {"key": path.name.split(".")[0], "model": "", "run": "", "verdict": "", "unsent_runs": []}
     try:
         report = read_report(path)
         row |= {"model": report.model, "run": report.candidate_run, "verdict": report.verdict}
         published, is_new = publish_report(settings, report, server)
     except (BadInput, WandbUnavailable) as error:
         return {**row, "state": "not published", "where": str(error)}
-    folder = Path(report.wandb_folder)
-    is_unsent = report.wandb_folder and folder.is_dir() and not any(folder.glob("*.synced"))
+    folders = [*unsent_trainings(settings, report.trained), *([Path(report.wandb_folder)] if report.wandb_folder else [])]
     state = "published" if is_new else "was published before"
-    return {**row, "unsent_run": report.wandb_folder if is_unsent else "", "state": state, "where": published.url}
+    unsent = [str(folder) for folder in folders if is_unsent(folder)]
+    return {**row, "unsent_runs": unsent, "state": state, "where": published.url}

@@ -3,8 +3,6 @@
 from typing import Any
 
 from prefect import Flow, get_run_logger, runtime
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
 
 from lakegate.engines.engine_key import EngineRecord, capability_tag
 from lakegate.errors import LakegateError
@@ -13,6 +11,7 @@ from lakegate.lifecycle import engine_run
 from lakegate.lifecycle.release import ReleasePlan
 from lakegate.registry.documents import EngineOutcome
 from tasks.artifacts import artifact_key, show_table
+from tasks.pools import has_deployment
 from tasks.running import ensure_child, settings_for, step
 
 
@@ -60,7 +59,7 @@ def _try(build: Flow[..., Any], plan: ReleasePlan, compute_capability: str, prec
     pool = f"gpu-{capability_tag(compute_capability)}"
     words = {"compute_capability": compute_capability, "precision": precision}
     parameters = {"model": plan.model, "run": plan.training.run_id, **words}
-    if runtime.deployment.id and not _has_deployment(f"{build.name}/{pool}"):
+    if runtime.deployment.id and not has_deployment(f"{build.name}/{pool}"):
         return f"no worker ever served the work pool '{pool}'; start `lakegate worker` on a machine with such a GPU"
     try:
         ensure_child(build, pool, parameters, done=False)
@@ -69,13 +68,3 @@ def _try(build: Flow[..., Any], plan: ReleasePlan, compute_capability: str, prec
             raise
         return str(error)
     return ""
-
-
-def _has_deployment(name: str) -> bool:
-    """Deployments of a GPU pool are applied when its first worker starts."""
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_deployment_by_name(name)
-        except ObjectNotFound:
-            return False
-    return True

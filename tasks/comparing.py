@@ -2,6 +2,7 @@
 
 from prefect import get_run_logger
 
+from lakegate.declarations import Precision
 from lakegate.lake.client import LakeClient
 from lakegate.lifecycle import comparison
 from lakegate.lifecycle.comparison import ComparisonPlan
@@ -11,10 +12,12 @@ from tasks.running import settings_for, step
 
 
 @step
-def plan_comparison(model: str, candidate: str, baseline: str, versions: list[str]) -> ComparisonPlan:
+def plan_comparison(
+    model: str, candidate: str, baseline: str, versions: list[str], precision: Precision
+) -> ComparisonPlan:
     """Pin the two runs and the data that they are judged on."""
     settings = settings_for("")
-    return comparison.plan_comparison(LakeClient(settings), settings, model, candidate, baseline, versions)
+    return comparison.plan_comparison(LakeClient(settings), settings, model, candidate, baseline, versions, precision)
 
 
 @step

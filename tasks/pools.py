@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType, WorkerStatus
+from prefect.exceptions import ObjectNotFound
 
 from lakegate.compute_capability import CPU_POOL, demand_words, fits
 from lakegate.declarations import ResourcesTable
@@ -51,12 +52,36 @@ def best_pool(resources: ResourcesTable, fitting: Iterable[PoolState]) -> str:
     states = list(fitting)
     live = [state for state in states if state.is_live]
     if live:
-        return min(live, key=lambda state: (state.n_waiting, state.name == CPU_POOL, state.name)).name
+        return least_busy(live).name
     demand = f'compute_capability = "{demand_words(resources.compute_capability)}"'
     if states:
         named = ", ".join(f"'{state.name}'" for state in states)
         raise SetupProblem(f"no live worker serves a work pool that fits {demand}; these would fit: {named}; {HOW_TO_SERVE}")
     raise SetupProblem(f"the server has no work pool that fits {demand}: no GPU like that was ever there; {HOW_TO_SERVE}")
+
+
+def live_pools(resources: ResourcesTable, flow_name: str) -> list[PoolState]:
+    """Return the pools that could run a flow now: ``cpu`` and those that fit, with a live worker and the flow's deployment."""
+    with get_client(sync_client=True) as client:
+        names = [pool.name for pool in client.read_work_pools(limit=PAGE)]
+        fitting = [name for name in names if name == CPU_POOL or fits(resources.compute_capability, name)]
+        states = [_state_of(client, name) for name in fitting]
+    return [state for state in states if state.is_live and has_deployment(f"{flow_name}/{state.name}")]
+
+
+def least_busy(pools: Iterable[PoolState]) -> PoolState:
+    """Return the pool with the fewest waiting runs; on a tie a GPU before the CPU."""
+    return min(pools, key=lambda state: (state.n_waiting, state.name == CPU_POOL, state.name))
+
+
+def has_deployment(name: str) -> bool:
+    """Tell whether ``<flow>/<pool>`` can be started; those of a GPU pool are applied when its first worker starts."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            return False
+    return True
 
 
 def require_worker(pool: str) -> None:

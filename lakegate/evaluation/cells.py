@@ -1,7 +1,8 @@
 """The columns of the matrix: which judged samples stand in which, and what is measured there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,13 +11,16 @@ from lakegate.evaluation.cell_statistics import flip_statistics, own_statistics
 from lakegate.evaluation.judged import FLIP_KINDS, Flip, FlipKind, JudgedSample
 from lakegate.evaluation.judged_sets import Judge, JudgedSet
 from lakegate.evaluation.label_space import LabelSpace
-from lakegate.evaluation.matrix import Cell, CellKind
+from lakegate.evaluation.matrix import Cell, CellKind, Intervals, Row
 from lakegate.evaluation.own_metrics import OwnFunction
 from lakegate.evaluation.partition import Partition
 from lakegate.evaluation.sums import JoinedStatistics
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD, CELL_SUPERSEDED, LABEL_CELL
-from lakegate.task_types.protocol import ALL_LABELS, BoolArray, SampleStatistics, TaskType, Values, point_values
+from lakegate.task_types.protocol import ALL_LABELS, BoolArray, Replicates, SampleStatistics, TaskType, point_values
 from lakegate.task_types.registry import task_type
+
+T = TypeVar("T")
+WHO: tuple[Row, Row] = ("candidate", "baseline")
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,10 @@ def _statistics(
     return found
 
 
-def label_cells(judged: JudgedSet, judges: Sequence[Judge], space: LabelSpace) -> list[Cell]:
-    """Return a column for each label that only one model knows: that model's values on all judged samples, and no other's."""
+def label_cells(judged: JudgedSet, judges: Sequence[Judge], space: LabelSpace) -> list[tuple[Cell, ResampledCell]]:
+    """Return a column for each label that only one model knows: that model's values on all
+    judged samples, and no other's; what is drawn for intervals is of that model, too.
+    """
     cells = []
     for number, judge in enumerate(judges):
         labels = space.known_only_by(number)
@@ -122,25 +128,42 @@ def label_cells(judged: JudgedSet, judges: Sequence[Judge], space: LabelSpace) -
         operating = judge.model.declaration.operating
         statistics = task_type(judge.model.task).statistics(row, space.labels, judge.own_view, operating)
         values = point_values(statistics, len(row))
-        cells += [_label_cell(label, _of_label(values, label), number, judged, judge, space) for label in labels]
+        intervals = ResampledCell.of(judged.samples, statistics, None).intervals().get("candidate", {})
+        for label in labels:
+            column = Column(f"{LABEL_CELL}{label}", "label", judged.version.version.dataset, judged.samples)
+            shown = _of_label(values, label)
+            told: Intervals = {WHO[number]: _of_label(intervals, label)}
+            cell = Cell(
+                name=column.name,
+                kind=column.kind,
+                dataset=column.dataset,
+                n_samples=len(column.samples),
+                n_objects=_count_objects(column, judge, space, np.array([name == label for name in space.labels])),
+                candidate=shown if number == 0 else {},
+                baseline=shown if number == 1 else {},
+                n_flips=_count_flips([], space.labels),
+                intervals=told if any(told.values()) else {},
+            )
+            cells.append((cell, ResampledCell.of(judged.samples, _OneLabel(statistics, label), None)))
     return cells
 
 
-def _label_cell(label: str, values: Values, model: int, judged: JudgedSet, judge: Judge, space: LabelSpace) -> Cell:
-    column = Column(f"{LABEL_CELL}{label}", "label", judged.version.version.dataset, judged.samples)
-    return Cell(
-        name=column.name,
-        kind=column.kind,
-        dataset=column.dataset,
-        n_samples=len(column.samples),
-        n_objects=_count_objects(column, judge, space, np.array([name == label for name in space.labels])),
-        candidate=values if model == 0 else {},
-        baseline=values if model == 1 else {},
-        n_flips=_count_flips([], space.labels),
-    )
+@dataclass(frozen=True)
+class _OneLabel:
+    """What one label has of the statistics of all; the members are those of ``SampleStatistics``."""
+
+    statistics: SampleStatistics
+    label: str
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.statistics.metrics
+
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
+        return _of_label(self.statistics.values(weights_RS, only), self.label)
 
 
-def _of_label(values: Values, label: str) -> Values:
+def _of_label(values: Mapping[str, Mapping[str, T]], label: str) -> dict[str, dict[str, T]]:
     """Return one label's values as those of the whole column."""
     of_label = {metric: by_label[label] for metric, by_label in values.items() if label in by_label}
     return {metric: {ALL_LABELS: value, label: value} for metric, value in of_label.items()}

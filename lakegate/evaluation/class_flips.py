@@ -22,7 +22,7 @@ def find_class_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple
         NearPrediction(labels[item.predicted], round(item.probability, 6), 1.0, whole, _why_not(item, labels))
         for item in (candidate, baseline)
     ]
-    return [Flip(kind, judged.dataset, sample.id, labels[truth.label], whole, cells, near[0], near[1], truth.author)]
+    return [Flip(kind, judged.dataset, sample.id, labels[truth.label], whole, cells, near[0], near[1], truth.author, 0)]
 
 
 def class_flip_words(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:

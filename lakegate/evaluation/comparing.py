@@ -56,7 +56,7 @@ def compare(
     models = [model for model in (candidate, baseline) if model is not None]
     judges = [Judge(model, settings, progress, *views) for model, *views in zip(models, space.shared, space.own, strict=True)]
     main = _judge_slice(judges, space, judged, "")
-    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in _others(judged, further)}
+    side = {name: _judge_slice(judges, space, item, split_reference(name)[1]) for name, item in other_versions(judged, further)}
     changes = partition(judged, baseline_version) if baseline is not None else None
     superseded = _judge_superseded(judges, space, changes, baseline_version)
     columns = columns_of(main, changes, superseded, side)
@@ -64,21 +64,22 @@ def compare(
     samples = {item.key: item for judged_set in sets for item in judged_set.samples}
     flips = flips_of(task_type(candidate.task), samples, columns, space)
     own = load_functions(candidate.declaration.metrics)
-    cells, resampled = zip(*(make_cell(column, flips, judges, space, own) for column in columns), strict=True)
+    measured = [make_cell(column, flips, judges, space, own) for column in columns] + label_cells(main, judges, space)
     return Matrix(
         task=candidate.task,
         candidate=_facts(candidate),
         baseline=None if baseline is None else _facts(baseline),
         labels=space.labels,
         runtime=runtime_name(),
-        cells=(*cells, *label_cells(main, judges, space)),
+        cells=tuple(cell for cell, _ in measured),
         coverage=tuple(item.coverage for item in sets),
         changes=_count_changes(changes, baseline_version),
         flips=tuple(flip for flip in flips if not _is_superseded(flip)),
         superseded_flips=tuple(flip for flip in flips if _is_superseded(flip)),
         samples=samples,
         measured=_measured(judges, [item.image for item in main.samples], n_latency_images, settings.threads),
-        resampled={cell.name: drawn for cell, drawn in reversed(list(zip(cells, resampled, strict=True)))},
+        resampled={cell.name: drawn for cell, drawn in reversed(measured)},
+        own_metrics={name: table.higher_is_better for name, table in candidate.declaration.metrics.items()},
         incomparable=_why_incomparable(models, space, sets),
     )
 
@@ -94,7 +95,8 @@ def _measured(judges: Sequence[Judge], images: Sequence[LocalImage], n_latency_i
     )
 
 
-def _others(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+def other_versions(judged: LocalVersion, further: Mapping[str, LocalVersion] | None) -> list[tuple[str, LocalVersion]]:
+    """Return the further versions that are columns of their own, by reference: those of other datasets."""
     return [(name, item) for name, item in (further or {}).items() if item.version.dataset != judged.version.dataset]
 
 

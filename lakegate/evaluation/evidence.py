@@ -74,7 +74,8 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
     """Return what a decision rests on: models, data, cells, flips and outcomes, without anything that time changes.
 
     Of a rule on latency only the outcome counts here: its milliseconds differ each time. Of a flip its scores and predicted
-    boxes are left out: their last digits depend on how images were batched, so on what was in the cache.
+    boxes are left out: their last digits depend on how images were batched, so on what was in the cache. Its version is left
+    out, too: a tag that is set later on an earlier commit gives the same change another name.
     """
     return {
         "candidate": asdict(matrix.candidate),
@@ -85,6 +86,7 @@ def evidence(matrix: Matrix, verdict: Verdict) -> dict[str, Any]:
         "constants": CONSTANTS,
         "cells": [asdict(cell) for cell in matrix.cells],
         "coverage": [asdict(item) for item in matrix.coverage],
+        "own_metrics": matrix.own_metrics,
         "incomparable": matrix.incomparable,
         "changes": None if matrix.changes is None else asdict(matrix.changes),
         "seed_noise": None if matrix.seed_noise is None else asdict(matrix.seed_noise),

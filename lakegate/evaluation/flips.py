@@ -30,7 +30,9 @@ def find_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tuple[str, 
         label, box = int(truth.labels[index]), truth.boxes_xyxy_px[index]
         near = [_near_truth(scored, labels, index, label, box) for scored in (candidate, baseline)]
         author = truth.authors[index] if truth.authors else ""
-        flips.append(Flip(kind, judged.dataset, judged.sample.id, labels[label], _box(box), cells, near[0], near[1], author))
+        flips.append(
+            Flip(kind, judged.dataset, judged.sample.id, labels[label], _box(box), cells, near[0], near[1], author, index)
+        )
     for index in np.flatnonzero(candidate.match.is_false).tolist():
         label, box = int(candidate.kept.labels[index]), candidate.kept.boxes_xyxy_px[index]
         if not _shows_false_object(baseline, label, box):

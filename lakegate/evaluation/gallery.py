@@ -129,14 +129,21 @@ class _Images:
         self._matrix, self._task = matrix, task_type(matrix.task)
         self._lists: dict[str, dict[str, int]] = {name: {} for name in ("cells", "labels", "versions", "authors", "rules")}
         for cell in matrix.cells:
-            self._number("cells", cell.name)
+            if cell.kind != "label":  # no flip stands there
+                self._number("cells", cell.name)
         for label in matrix.labels:
             self._number("labels", label)
 
     def names(self) -> dict[str, Any]:
         """Return the lists that the numbers in :meth:`row` point into."""
-        return {"kinds": _ORDER, "boxKinds": _KINDS, "sizes": SIZE_WORDS, "lines": [BOX_LINES[kind] for kind in _KINDS]} | {
-            name: list(numbers) for name, numbers in self._lists.items()
+        words = {cell.name: cell.words for cell in self._matrix.cells}
+        return {
+            **{name: list(numbers) for name, numbers in self._lists.items()},
+            "cells": [words.get(name, name) for name in self._lists["cells"]],
+            "kinds": _ORDER,
+            "boxKinds": _KINDS,
+            "sizes": SIZE_WORDS,
+            "lines": [BOX_LINES[kind] for kind in _KINDS],
         }
 
     def row(self, key: str, flips: Sequence[Flip], rules: Sequence[str]) -> _Row:

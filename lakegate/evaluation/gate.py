@@ -26,8 +26,10 @@ from lakegate.evaluation.gate_words import (
     on,
 )
 from lakegate.evaluation.matrix import Cell, Matrix
+from lakegate.evaluation.metric_words import DIRECTION_WORDS
 from lakegate.evaluation.performance import NOT_MEASURED, cost
 from lakegate.evaluation.resampling import holm
+from lakegate.evaluation.verdict_words import sum_up, what_is_not_covered
 from lakegate.evaluation.waivers import is_held, waive
 from lakegate.gate_rules import CHANGE_KINDS, METRICS, Outcome, Rule, RuleResult, metric_facts
 from lakegate.model_tables import WaiverTable
@@ -47,12 +49,16 @@ class SkippedRule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer as a whole: one sentence, one result per rule, and the rules that could not apply yet."""
+    """The answer as a whole: one sentence, one result per rule, and the rules that could not apply yet.
+
+    ``not_covered``: what the answer says nothing about, in short words.
+    """
 
     outcome: Outcome
     sentence: str
     results: tuple[RuleResult, ...]
     skipped: tuple[SkippedRule, ...] = ()
+    not_covered: tuple[str, ...] = ()
 
 
 def judge(
@@ -75,7 +81,8 @@ def judge(
     findings = {rule: finding for rule in applies if (finding := _find(rule, matrix)) is not None}
     broken = dict(zip(findings, holm([finding.test.p_beyond for finding in findings.values()], ALPHA), strict=True))
     judged = [_judge_rule(rule, matrix, findings.get(rule), broken.get(rule, False)) for rule in applies]
-    stated = [_with_power(result, findings.get(rule), len(findings)) for rule, result in zip(applies, judged, strict=True)]
+    told = [_with_direction(result, rule, matrix) for rule, result in zip(applies, judged, strict=True)]
+    stated = [_with_power(result, findings.get(rule), len(findings)) for rule, result in zip(applies, told, strict=True)]
     results = tuple(waive(result, waivers or {}, waivers_in_force) for result in stated)
     outcomes = {result.outcome for result in results if not is_held(result)}
     outcome = Outcome.PASS
@@ -85,7 +92,10 @@ def judge(
         outcome = Outcome.FAIL
     elif outcomes or not results:
         outcome = Outcome.NOT_ENOUGH_DATA
-    return Verdict(outcome, _sum_up(outcome, results, skipped, matrix), results, tuple(skipped))
+    by_rule = dict(zip(applies, results, strict=True))
+    not_covered = what_is_not_covered(matrix, by_rule)
+    sentence = sum_up(outcome, by_rule, len(skipped), matrix, not_covered)
+    return Verdict(outcome, sentence, results, tuple(skipped), not_covered)
 
 
 def _find(rule: Rule, matrix: Matrix) -> Finding | None:
@@ -153,6 +163,14 @@ def _with_power(result: RuleResult, finding: Finding | None, n_rules: int) -> Ru
     return result if finding is None or finding.is_constant else replace(result, power=finding.power(n_rules))
 
 
+def _with_direction(result: RuleResult, rule: Rule, matrix: Matrix) -> RuleResult:
+    """Say of a metric of the team's own which direction is good: its name need not tell."""
+    if rule.metric not in matrix.own_metrics:
+        return result
+    name = f"{metric_facts(rule.metric).short[:1].upper()}{metric_facts(rule.metric).short[1:]}"
+    return replace(result, sentence=f"{result.sentence} {name}: {DIRECTION_WORDS[matrix.own_metrics[rule.metric]]}.")
+
+
 def _judge_level(rule: Rule, cell: Cell, value: float) -> RuleResult:
     holds = value >= rule.limit - TOLERANCE if rule.kind == "min" else value <= rule.limit + TOLERANCE
     interval = cell.intervals.get("candidate", {}).get(rule.metric, {}).get(rule.label)
@@ -204,39 +222,3 @@ def _judge_cost(rule: Rule, matrix: Matrix) -> RuleResult:
 
 def _unknown(rule: Rule, sentence: str, remedy: str = "") -> RuleResult:
     return RuleResult(rule.key, Outcome.NOT_ENOUGH_DATA, sentence, None, rule.limit, remedy=remedy)
-
-
-def _sum_up(outcome: Outcome, results: Sequence[RuleResult], skipped: Sequence[SkippedRule], matrix: Matrix) -> str:
-    candidate, baseline = matrix.candidate, matrix.baseline
-    who = f"{candidate.name} run {candidate.run_id}"
-    step = "be released" if baseline is None else f"replace run {baseline.run_id}"
-    later = f" Of [gate], {len(skipped)} more {_rules(len(skipped))} will count once there is a baseline." if skipped else ""
-    if matrix.incomparable:
-        return f"Whether {who} may {step} cannot be said, since the comparison is not whole: {matrix.incomparable}"
-    if not results:
-        return f'Nothing was checked: no rule of [gate] applies to {who}; write one such as "map50.all.min" = 0.7.{later}'
-    waived = "".join(_waived(result) for result in results)
-    if outcome is Outcome.PASS:
-        n_hold = sum(item.outcome is Outcome.PASS for item in results)
-        all_hold = "The one rule holds" if len(results) == 1 else f"All {len(results)} rules hold"
-        hold = all_hold if n_hold == len(results) else f"{n_hold} of {len(results)} {_rules(len(results))} hold"
-        return f"{who} may {step}. {hold} on {matrix.coverage[0].reference}.{waived}{later}"
-    same = [item for item in results if item.outcome is outcome and item.waiver is None]
-    count = f"{len(same)} of {len(results)} {_rules(len(results))}"
-    why = f"{same[0].sentence} {same[0].remedy if outcome is Outcome.NOT_ENOUGH_DATA else ''}".strip()
-    if outcome is Outcome.FAIL:
-        return f"{who} must not {step}. {count} {'is' if len(same) == 1 else 'are'} broken. {why}{waived}"
-    have = "has" if len(same) == 1 else "have"
-    return f"Whether {who} may {step} cannot be said: {count} {have} too little test data. {why}{waived}"
-
-
-def _waived(result: RuleResult) -> str:
-    if result.waiver is None:
-        return ""
-    waiver = result.waiver
-    state = "broken" if result.outcome is Outcome.FAIL else "undecided"
-    return f" {result.key} is {state} and waived by {waiver.owner} until {waiver.expires}: {waiver.reason.rstrip('.')}."
-
-
-def _rules(count: int) -> str:
-    return "rule" if count == 1 else "rules"

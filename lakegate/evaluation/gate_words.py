@@ -88,7 +88,8 @@ def change_remedy(rule: Rule, cell: Cell, task: str, worse: float, finding: Find
         return f"To hold, at most {allowed} may flip; look at the counter-examples first."
     if outcome is Outcome.FAIL:
         too_much = numbers(worse - rule.limit, 0.0)[0]
-        return f"To hold, {metric} must improve by {too_much} or more; look at the counter-examples first."
+        way = "higher" if rule.kind == "max_drop" else "lower"
+        return f"To hold, {metric} must be {way} by {too_much} or more; look at the counter-examples first."
     if finding.n_more is None or finding.n_more > HARDLY * cell.n_samples:
         return "More data will hardly decide it: improve the candidate, or change the limit with a reason."
     n_of_label = ceil(finding.n_more * cell.n_objects.get(rule.label, 0) / cell.n_samples)

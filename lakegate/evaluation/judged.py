@@ -48,6 +48,9 @@ class Flip:
 
     negative: the baseline right, the candidate wrong; positive: the reverse; new_false: something that the candidate shows
     where nothing is, and the baseline does not show. ``author`` is who drew the label, as far as the export said so.
+    ``object_index`` is the object's place in ``sample.annotations``; None for a new false one, which is no object there.
+    ``version`` is the version of the dataset that last changed the object; of a new false one, the version that last changed
+    any label of the sample. "" until a comparison with lakeFS fills it.
     """
 
     kind: FlipKind
@@ -59,7 +62,8 @@ class Flip:
     candidate: NearPrediction | None
     baseline: NearPrediction | None
     author: str = ""
-    version: str = ""  # the version that last changed the object, where blame was asked
+    object_index: int | None = None
+    version: str = ""
 
     @property
     def sample_key(self) -> str:

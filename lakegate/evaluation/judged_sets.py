@@ -7,7 +7,7 @@ from typing import Any
 from lakegate.evaluation.judged import JudgedSample
 from lakegate.evaluation.matrix import Coverage, InferenceCount
 from lakegate.evaluation.predictions import LazyModel, ModelUnderTest, PredictionSet, predict
-from lakegate.evaluation.seen_images import Seen, seen_by
+from lakegate.evaluation.seen_images import Seen, seen_by, seen_by_none
 from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.samples import Sample
 from lakegate.settings import Settings
@@ -89,7 +89,7 @@ def judge_set(
         UnknownLabel: a sample has a label that no model knows.
     """
     seen = [judge.seen(samples, version) for judge in judges]
-    asked = [sample for sample in samples if not any(sample.id in item.exact or sample.id in item.like for item in seen)]
+    asked = seen_by_none(samples, seen)
     images = {sample.id: version.images[sample.id] for sample in asked}
     found = [judge.predict(images) for judge in judges]
     failed = {sample_id: reason for item in found for sample_id, reason in item.failed.items()}

@@ -6,8 +6,17 @@ Bars are made of block characters: a code host shows no picture that is inside a
 from collections.abc import Sequence
 
 from lakegate.evaluation.gate import Verdict
-from lakegate.evaluation.matrix import Matrix
-from lakegate.evaluation.tables import NO_VALUE, Entry, cell_words, error_metrics, flip_rows, image_words, metric_rows
+from lakegate.evaluation.matrix import Cell, Matrix
+from lakegate.evaluation.tables import (
+    NO_VALUE,
+    Entry,
+    cell_words,
+    error_metrics,
+    flip_rows,
+    image_words,
+    metric_rows,
+    shown_cells,
+)
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.task_types.registry import task_type
 
@@ -22,7 +31,12 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
     lines = [f"**{SYMBOLS[verdict.outcome]}** {_escape(verdict.sentence)}", ""]
     lines += [line for item in results if item.waiver for line in (f"⚠ **Waived** {_waiver(item)}", "")]
     lines += [*_table(["verdict", "rule", "what was found"], _rule_lines(results, verdict)), ""]
-    lines += [*_table(["", *(_head(matrix, index) for index in range(len(matrix.cells)))], _matrix_lines(matrix)), ""]
+    shown = shown_cells(matrix.cells)
+    for cells in ([cell for cell in shown if cell.kind != "label"], [cell for cell in shown if cell.kind == "label"]):
+        if cells:
+            lines += [*_table(["", *(_head(matrix, cell) for cell in cells)], _matrix_lines(matrix, cells)), ""]
+    if verdict.not_covered and verdict.outcome is not Outcome.PASS:  # the sentence of a pass says it
+        lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""]
     lines.append(_compared(matrix))
     return "\n".join(lines) + "\n"
 
@@ -37,21 +51,23 @@ def bar(share: float, length: int = BAR_LENGTH) -> str:
     return "█" * full + "░" * (length - full)
 
 
-def _head(matrix: Matrix, index: int) -> str:
-    cell, unit = matrix.cells[index], task_type(matrix.task).unit
+def _head(matrix: Matrix, cell: Cell) -> str:
+    unit = task_type(matrix.task).unit
     images = f"{cell_words(cell)}<br>{image_words(cell, unit)}"
     return images if unit == "image" else f"{images}, {cell.n_objects['']} {unit}s"
 
 
-def _matrix_lines(matrix: Matrix) -> list[list[str]]:
-    lines = []
-    for row in (*metric_rows(matrix.cells), *metric_rows(matrix.cells, metrics=error_metrics(matrix.cells))):
+def _matrix_lines(matrix: Matrix, cells: Sequence[Cell]) -> list[list[str]]:
+    """Return the lines of these columns; where each is known to one model only, there is no difference between them."""
+    lines, is_compared = [], matrix.baseline is not None
+    for row in (*metric_rows(cells, own=matrix.own_metrics), *metric_rows(cells, metrics=error_metrics(cells))):
         now = [_with(_value(item.candidate, item.candidate_share), item.candidate_interval) for item in row.entries]
         lines.append([f"{row.name}, candidate", *now])
-        if matrix.baseline is not None:
+        if is_compared:
             lines.append([f"{row.name}, baseline", *(_baseline(item) for item in row.entries)])
+        if is_compared and cells[0].kind != "label":
             lines.append([f"{row.name}, difference", *(_difference(item) for item in row.entries)])
-    return lines + [[row.name, *row.entries] for row in flip_rows(matrix.cells)]
+    return lines + [[row.name, *row.entries] for row in (flip_rows(cells) if cells[0].kind != "label" else ())]
 
 
 def _baseline(item: Entry) -> str:
@@ -83,7 +99,7 @@ def _found(item: RuleResult) -> str:
     words = [item.sentence]
     if item.remedy:
         words.append(f"**What would help:** {item.remedy}")
-    if item.counter_examples:
+    if item.counter_examples and item.outcome is not Outcome.PASS:
         words.append(f"**Look at:** {', '.join(item.counter_examples)}")
     return "<br>".join(words)
 

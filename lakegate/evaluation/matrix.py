@@ -159,7 +159,8 @@ class Matrix:
 
     ``labels``: all that a model knows, under their new names. ``incomparable``: why less than what was asked could be
     compared, in words; the verdict is then NOT_ENOUGH_DATA. ``superseded_flips``: on images and labels that are no longer in
-    the judged version; their samples go by ``dataset@tag/sample``.
+    the judged version; their samples go by ``dataset@tag/sample``. ``own_metrics``: for each name in ``[metrics]`` whether
+    higher is better, None where that is not said.
     """
 
     task: ModelTask
@@ -175,6 +176,7 @@ class Matrix:
     measured: Measured
     incomparable: str = ""
     superseded_flips: tuple[Flip, ...] = ()
+    own_metrics: dict[str, bool | None] = field(default_factory=dict)
     seed_noise: SeedNoise | None = None  # of the baseline's recipe, where it was measured
     resampled: Mapping[str, "ResampledCell"] = field(default_factory=dict, compare=False, repr=False)  # by the cell's name
 

@@ -37,6 +37,34 @@ def cost(matrix: Matrix, metric: str) -> Cost | None:
     return Cost(words, f"{now:.1f} ms", f"{was:.1f} ms", now / was, "times as long")
 
 
+@dataclass(frozen=True)
+class CostTable:
+    """What was measured, as texts: candidate, baseline, and candidate : baseline."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def cost_table(matrix: Matrix) -> CostTable | None:
+    """Return latency, peak memory and size of both models; None where latency was not measured."""
+    latency, memory, baseline = matrix.measured.latency, matrix.measured.memory, matrix.baseline
+    if latency is None:
+        return None
+    told = [
+        ("p50", latency.candidate_p50_ms, latency.baseline_p50_ms, "{:.1f} ms"),
+        ("p99", latency.candidate_p99_ms, latency.baseline_p99_ms, "{:.1f} ms"),
+        ("file", matrix.candidate.size_bytes / 2**20, baseline and baseline.size_bytes / 2**20, "{:.2f} MiB"),
+    ]
+    if memory is not None:
+        was = None if memory.baseline_bytes is None else memory.baseline_bytes / 2**20
+        told.insert(2, ("peak memory", memory.candidate_bytes / 2**20, was, "{:.1f} MiB"))
+    rows = [("candidate", tuple(text.format(now) for _, now, _, text in told))]
+    if baseline is not None:
+        rows.append(("baseline", tuple("–" if was is None else text.format(was) for _, _, was, text in told)))
+        rows.append(("candidate : baseline", tuple(f"{now / was:.2f}" if was else "–" for _, now, was, _ in told)))
+    return CostTable(tuple(name for name, *_ in told), tuple(rows))
+
+
 def _size(matrix: Matrix) -> Cost | None:
     if matrix.baseline is None or not matrix.baseline.size_bytes:
         return None

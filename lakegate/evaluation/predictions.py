@@ -35,7 +35,7 @@ class ModelUnderTest:
     declaration: ModelDeclaration
     labels: tuple[str, ...]
     load: Callable[[int], OnnxModel]
-    trained_on: frozenset[str] = frozenset()  # SHA-256 of the images of its training splits
+    trained_on: frozenset[str] = frozenset()  # SHA-256 of what it, or a run whose weights it grew from, was trained on
     size_bytes: int = 0
     task: ModelTask = "detection"
     trained_hashes: frozenset[str] = frozenset()  # perceptual hashes of the same images; none of flat pictures

@@ -33,7 +33,7 @@ def find_region_flips(judged: JudgedSample, labels: tuple[str, ...], cells: tupl
         label, box = int(truth.labels[index]), part.box_xyxy_px
         near = [near_prediction(shown_HW, part, label, labels) for shown_HW in shown]
         author = truth.authors[index] if truth.authors else ""
-        flips.append(Flip(kind, judged.dataset, judged.sample.id, labels[label], box, cells, near[0], near[1], author))
+        flips.append(Flip(kind, judged.dataset, judged.sample.id, labels[label], box, cells, near[0], near[1], author, index))
     for shape in shown_shapes(candidate):
         if shape.is_false and float(np.mean(shape.part.of(shown[1]) == shape.label + 1)) < FOUND_SHARE:
             near = [near_prediction(shown_HW, shape.part, shape.label, labels) for shown_HW in shown]

@@ -13,9 +13,19 @@ from lakegate.evaluation.judged import FLIP_KINDS
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.matrix import Matrix
+from lakegate.evaluation.performance import cost_table
 from lakegate.evaluation.plots import common_labels, plots_of
 from lakegate.evaluation.rule_bars import rule_bar
-from lakegate.evaluation.tables import cell_words, error_metrics, flip_rows, image_words, metric_rows, sizes_of
+from lakegate.evaluation.tables import (
+    cell_words,
+    error_metrics,
+    flip_rows,
+    image_words,
+    label_names,
+    metric_rows,
+    shown_cells,
+    sizes_of,
+)
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.html import render
 from lakegate.task_types.registry import task_type
@@ -79,24 +89,50 @@ def render_matrix_html(
         n_replicates=N_REPLICATES,
         seed=SEED,
         **_tables(matrix),
+        **_coverage(matrix),
+        costs=cost_table(matrix),
         **_flips(matrix, gallery, unit),
     )
 
 
 def _tables(matrix: Matrix) -> dict[str, Any]:
-    cells, task, labels = matrix.cells, matrix.task, common_labels(matrix)
-    shown = labels[:MAX_LABEL_TABLES]
+    task, labels = matrix.task, common_labels(matrix)
+    shown, told = labels[:MAX_LABEL_TABLES], shown_cells(matrix.cells)
+    cells, alone = [item for item in told if item.kind != "label"], [item for item in told if item.kind == "label"]
+    absent = [name for name in label_names(matrix.cells) if name not in label_names(alone)]
+    absent += [label for label in labels if not matrix.cells[0].n_objects.get(label)]
     by_label = [(label, metric_rows(cells, label, None, task), flip_rows(cells, label)) for label in shown]
     return {
         "cell_words": cell_words,
         "image_words": image_words,
-        "rows": metric_rows(cells, task=task),
+        "cells": cells,
+        "alone": alone,
+        "alone_rows": metric_rows(alone, task=task),
+        "no_images": absent,
+        "n_compared": len(labels),
+        "rows": metric_rows(cells, task=task, own=matrix.own_metrics),
         "flips": flip_rows(cells),
         "error_rows": metric_rows(cells, metrics=error_metrics(cells)),
         "size_tables": [(size, metric_rows(cells, size, None, task)) for size in sizes_of(cells)],
         "label_tables": [item for item in by_label if item[1]] if len(labels) > 1 else [],
         "n_labels_not_shown": len(labels[MAX_LABEL_TABLES:]),
     }
+
+
+def _coverage(matrix: Matrix) -> dict[str, Any]:
+    """Return what was judged of each dataset: the heads of the columns, and one row per dataset."""
+    names = {
+        "n_test": "all",
+        "n_trained_on_by_candidate": "left out: the candidate trained on them",
+        "n_trained_on_by_baseline": "left out: the baseline trained on them",
+        "n_like_trained_on_by_candidate": "left out: the candidate trained on one that looks the same",
+        "n_like_trained_on_by_baseline": "left out: the baseline trained on one that looks the same",
+        "n_not_scored": "not scored: the image cannot be read",
+        "n_judged": "judged",
+    }
+    told = {name: words for name, words in names.items() if matrix.baseline is not None or not name.endswith("_by_baseline")}
+    rows = [(item, [f"{getattr(item, name):,}" for name in told]) for item in matrix.coverage]
+    return {"coverage_heads": list(told.values()), "coverage_rows": rows}
 
 
 def _flips(matrix: Matrix, gallery: Gallery, unit: str) -> dict[str, Any]:

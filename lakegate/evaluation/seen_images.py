@@ -38,6 +38,11 @@ def seen_by(model: ModelUnderTest, samples: Sequence[Sample], version: LocalVers
     return Seen(exact, frozenset(name for name, index in zip(asked, found.index.tolist(), strict=True) if index >= 0))
 
 
+def seen_by_none(samples: Sequence[Sample], seen: Sequence[Seen]) -> list[Sample]:
+    """Return the samples that are judged: no model has seen their image."""
+    return [sample for sample in samples if not any(sample.id in item.exact or sample.id in item.like for item in seen)]
+
+
 def perceptual_hashes(images: Iterable[LocalImage], settings: Settings) -> dict[str, str]:
     """Return the hashes by SHA-256 of the images that have one: a flat picture looks like every other flat one, and has none.
 

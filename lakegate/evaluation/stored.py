@@ -21,6 +21,7 @@ class StoredMatrix:
     rules: tuple[RuleResult, ...]
     skipped: tuple[SkippedRule, ...]
     latency: Latency | None
+    own_metrics: dict[str, bool | None]
 
 
 def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
@@ -38,6 +39,7 @@ def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
             rules=tuple(_rule(item) for item in content["rules"]),
             skipped=tuple(SkippedRule(**item) for item in content["skipped"]),
             latency=_latency(content["measured"]["latency"]),
+            own_metrics=dict(content["own_metrics"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RegistryError(f"{where} is not a comparison of this version of Lakegate ({error}); compare again") from error

@@ -1,11 +1,12 @@
 """The matrix as rows of text: what the page, the Markdown, the terminal and the Prefect table show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lakegate.evaluation.matrix import SHORT_WORDS, Cell, Interval, Row
-from lakegate.gate_rules import METRICS
+from lakegate.evaluation.matrix import Cell, Interval, Row
+from lakegate.evaluation.metric_words import Directions, hint, is_higher_better, metric_words
+from lakegate.gate_rules import LABEL_CELL
 from lakegate.task_types.protocol import ALL_LABELS, SIZES
 
 NO_VALUE = "–"
@@ -15,45 +16,6 @@ ORDER = (
 )  # fmt: skip
 ERROR_PREFIX = "tide_"
 FLIPS = "negative_flip_rate"  # has rows of its own
-WORDS = {
-    **SHORT_WORDS,
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "miou": "mean IoU",
-    "dice": "Dice",
-    "empty_alarm_rate": "alarms on empty images",
-    "calibration_error": "calibration error",
-    "tide_class": "wrong label",
-    "tide_location": "badly placed box",
-    "tide_both": "wrong label, badly placed",
-    "tide_duplicate": "second box on one object",
-    "tide_background": "box on the background",
-    "tide_missed": "no box near the object",
-}
-HINTS = {
-    "map50": "0 to 1, higher is better",
-    "map": "stricter on the fit of boxes; higher is better",
-    "accuracy": "share of images with the right label",
-    "macro_f1": "mean over the labels, 0 to 1, higher is better",
-    "miou": "0 to 1, higher is better",
-    "dice": "0 to 1, higher is better",
-    "recall": "share of the labelled objects that are found",
-    "precision": "share of the predicted objects that are right",
-    "missed_per_image": "lower is better",
-    "false_per_image": "lower is better",
-    "empty_alarm_rate": "share of images without any object; lower is better",
-    "calibration_error": "how far the scores are from the share that is right; lower is better",
-}
-HINTS_OF_TASK: Mapping[str, Mapping[str, str]] = {
-    "classification": {
-        "recall": "of a label's images, the share that is called so; mean over the labels",
-        "precision": "of the images called by a label, the share that is right; mean over the labels",
-    },
-    "segmentation": {
-        "recall": "share of the labelled pixels that are given their label",
-        "precision": "share of the pixels given a label that are right",
-    },
-}
 Change = Literal["better", "worse", "same", ""]
 
 
@@ -102,7 +64,7 @@ class FlipRow:
 def metrics_of(cells: Sequence[Cell]) -> list[str]:
     """Return the metrics that some cell holds, in the order in which they are shown."""
     found = dict.fromkeys(name for cell in cells for name in (*cell.candidate, *(cell.baseline or {})) if name != FLIPS)
-    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    return sorted(found, key=lambda name: (ORDER.index(name), "") if name in ORDER else (len(ORDER), name))
 
 
 def main_metrics(cells: Sequence[Cell]) -> list[str]:
@@ -121,11 +83,14 @@ def sizes_of(cells: Sequence[Cell]) -> list[str]:
     return [size for size in SIZES if size in told]
 
 
-def metric_words(metric: str) -> str:
-    """Return a metric's name as a table shows it."""
-    if metric in WORDS:
-        return WORDS[metric]
-    return METRICS[metric].words if metric in METRICS else metric.replace("_", " ")
+def shown_cells(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the columns that say something: all but those of a label that no test image shows."""
+    return [cell for cell in cells if cell.kind != "label" or cell.n_objects.get(ALL_LABELS)]
+
+
+def label_names(cells: Sequence[Cell]) -> list[str]:
+    """Return the labels that these columns are about."""
+    return [cell.name.removeprefix(LABEL_CELL) for cell in cells if cell.kind == "label"]
 
 
 def cell_words(cell: Cell) -> str:
@@ -133,7 +98,7 @@ def cell_words(cell: Cell) -> str:
     if cell.kind == "superseded":
         return "superseded test samples"
     if cell.kind == "label":
-        return f"label {cell.name.removeprefix('label:')}, known to the {'candidate' if cell.candidate else 'baseline'} only"
+        return f"{cell.words}, known to the {'candidate' if cell.candidate else 'baseline'} only"
     return cell.words
 
 
@@ -152,11 +117,18 @@ def image_words(cell: Cell, unit: str, label: str = ALL_LABELS) -> str:
 
 
 def metric_rows(
-    cells: Sequence[Cell], label: str = ALL_LABELS, metrics: Sequence[str] | None = None, task: str = ""
+    cells: Sequence[Cell],
+    label: str = ALL_LABELS,
+    metrics: Sequence[str] | None = None,
+    task: str = "",
+    own: Directions | None = None,
 ) -> list[MetricRows]:
     """Return candidate, baseline and difference of metrics in every cell, for one label, one size or all.
 
-    A metric that no cell can say is left out. Hints are those of the task; what a mean is made of is told for all labels only.
+    A metric that no cell can say is left out. Hints are those of the task.
+
+    Args:
+        own: for each metric of ``[metrics]`` which direction is good.
     """
     rows = []
     for metric in main_metrics(cells) if metrics is None else metrics:
@@ -164,14 +136,9 @@ def metric_rows(
         if all(value is None for pair in pairs for value in pair):
             continue
         top = max([1.0 if _is_share(metric) else 1e-9, *(value or 0 for pair in pairs for value in pair)])
-        entries = tuple(_entry(cell, metric, label, top) for cell in cells)
-        rows.append(MetricRows(metric, metric_words(metric), _hint(metric, label, task), entries))
+        entries = tuple(_entry(cell, metric, label, top, own or {}) for cell in cells)
+        rows.append(MetricRows(metric, metric_words(metric), hint(metric, label, task, own), entries))
     return rows
-
-
-def _hint(metric: str, label: str, task: str) -> str:
-    hint = HINTS_OF_TASK.get(task, {}).get(metric) or HINTS.get(metric, "")
-    return hint.removesuffix("; mean over the labels") if label else hint
 
 
 def flip_rows(cells: Sequence[Cell], label: str = ALL_LABELS) -> list[FlipRow]:
@@ -188,10 +155,13 @@ def flip_rows(cells: Sequence[Cell], label: str = ALL_LABELS) -> list[FlipRow]:
     return rows
 
 
-def plain_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """Return one dict per row of the matrix, for a table of a Prefect run or a terminal: metric, of, and one key per column."""
-    rows = []
-    for row in (*metric_rows(cells), *metric_rows(cells, metrics=error_metrics(cells))):
+def plain_rows(cells: Sequence[Cell], own: Directions | None = None) -> list[dict[str, str]]:
+    """Return one dict per row of the matrix, for a table of a Prefect run or a terminal: metric, of, and one key per column.
+
+    Columns are those of :func:`shown_cells`.
+    """
+    rows, cells = [], shown_cells(cells)
+    for row in (*metric_rows(cells, own=own), *metric_rows(cells, metrics=error_metrics(cells))):
         now = [_with(item.candidate, item.candidate_interval) for item in row.entries]
         rows.append(_plain(cells, row.name, "candidate", now))
         if any(cell.baseline is not None for cell in cells):
@@ -236,13 +206,13 @@ def _is_share(metric: str) -> bool:
     return not metric.endswith("_per_image")
 
 
-def _entry(cell: Cell, metric: str, label: str, top: float) -> Entry:
+def _entry(cell: Cell, metric: str, label: str, top: float, own: Directions) -> Entry:
     decimals = 3 if _is_share(metric) else 2
     candidate, baseline = cell.value(metric, label), cell.value(metric, label, "baseline")
     told = {row: cell.intervals.get(row, {}).get(metric, {}).get(label) for row in (*get_args(Row), "difference")}
     difference, change = NO_VALUE, ""
     if candidate is not None and baseline is not None:
-        difference, change = _difference(candidate - baseline, metric, decimals)
+        difference, change = _difference(candidate - baseline, is_higher_better(metric, own), decimals)
     of_change = told["difference"]
     return Entry(
         candidate=_text(candidate, decimals),
@@ -258,14 +228,14 @@ def _entry(cell: Cell, metric: str, label: str, top: float) -> Entry:
     )
 
 
-def _difference(value: float, metric: str, decimals: int) -> tuple[str, Change]:
+def _difference(value: float, higher_is_better: bool | None, decimals: int) -> tuple[str, Change]:
     text = f"{abs(value):.{decimals}f}"
     if float(text) == 0:
         return text, "same"
     signed = f"{'+' if value > 0 else '−'}{text}"
-    if metric not in METRICS:
-        return signed, ""  # a metric of [metrics]: which direction is good is not known here
-    return signed, "better" if (value > 0) == METRICS[metric].higher_is_better else "worse"
+    if higher_is_better is None:
+        return signed, ""
+    return signed, "better" if (value > 0) == higher_is_better else "worse"
 
 
 def _text(value: float | None, decimals: int) -> str:

@@ -123,24 +123,27 @@ class LakeClient:
         commit = line[0]
         if known and known[0] == 0:
             return self._manifests.remember(repository, commit.meta_range_id, known[1], commit.id)
-        entries = self._brought_forward(repository, line[known[0]], commit, known[1]) if known else None
-        if entries is None:
+        if known:
+            entries = self._brought_forward(repository, line[known[0]], commit, known[1])
+        else:
             entries = self.list_objects(repository, commit.id)
         manifest = Manifest.of(self.complete_sha256(repository, commit.id, entries))
         self._manifests.keep(repository, commit.meta_range_id, manifest)
         return self._manifests.remember(repository, commit.meta_range_id, manifest, commit.id)
 
-    def _brought_forward(self, repository: str, old: Commit, new: Commit, base: Manifest) -> list[ObjectEntry] | None:
-        """Return the entries of ``new`` from those of ``old``; ``None`` where the server's diff says too little of them."""
-        path = f"repositories/{part(repository)}/refs/{part(old.id)}/diff/{part(new.id)}"
-        what = f"compare {old.id} with {new.id} of {repository}"
-        rows = list(self._transport.pages(path, what, type="two_dot", include_right_stats="true"))
-        found = [row for row in rows if row["type"] != "removed"]
-        if not all("right" in row for row in found):
-            return None
-        gone = {row["path"] for row in rows}
-        kept = [entry for entry in base.entries if entry.path not in gone]
-        return kept + [_entry({**row, **row["right"]}) for row in found]
+    def _brought_forward(self, repository: str, old: Commit, new: Commit, base: Manifest) -> list[ObjectEntry]:
+        changed = self.changed_objects(repository, old.id, new.id)
+        return [entry for entry in base.entries if entry.path not in changed] + [item for item in changed.values() if item]
+
+    def changed_objects(self, repository: str, old: str, new: str, prefix: str = "") -> dict[str, ObjectEntry | None]:
+        """Return what differs between two commits, by path: how it stands in ``new``; ``None`` where it is not there."""
+        path = f"repositories/{part(repository)}/refs/{part(old)}/diff/{part(new)}"
+        what = f"compare {old} with {new} of {repository}"
+        rows = list(self._transport.pages(path, what, type="two_dot", include_right_stats="true", prefix=prefix))
+        if all("right" in row for row in rows if row["type"] != "removed"):
+            return {row["path"]: None if row["type"] == "removed" else _entry({**row, **row["right"]}) for row in rows}
+        listed = {entry.path: entry for entry in self.list_objects(repository, new, prefix)}  # the server says too little
+        return {row["path"]: listed.get(row["path"]) for row in rows}
 
     def content_digest(self, repository: str, ref: str) -> str:
         """Return the content digest of everything that is committed at ``ref``; give a commit, a branch may move meanwhile."""

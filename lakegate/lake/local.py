@@ -1,6 +1,6 @@
 """Versions on this machine: their objects come from the cache, and from lakeFS where they are not in it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lakegate.canonical import sha256_bytes
@@ -143,6 +143,37 @@ def open_version(
         samples=tuple(Sample.from_json(name, paths[f"{ANNOTATIONS}{name}.json"].read_bytes()) for name in sorted(images)),
         images={name: LocalImage(paths[path], str(by_path[path].sha256)) for name, path in images.items()},
     )
+
+
+class OpenedVersions:
+    """Versions opened once; opening verifies the attestation."""
+
+    def __init__(self, client: LakeClient, settings: Settings) -> None:
+        self._client, self._settings = client, settings
+        self._versions: dict[str, LocalVersion] = {}
+
+    def version(self, pinned: DatasetVersion) -> LocalVersion:
+        """Return the opened version."""
+        if pinned.commit not in self._versions:
+            self._versions[pinned.commit] = open_version(self._client, self._settings, pinned)
+        return self._versions[pinned.commit]
+
+
+def fetch_images(
+    client: LakeClient, settings: Settings, version: DatasetVersion, wanted_sha256: Collection[str]
+) -> dict[str, LocalImage]:
+    """Bring some images of a version onto this machine; return those that the version has, by SHA-256.
+
+    Raises:
+        Unattested: no valid attestation covers the content.
+        ChecksumMismatch: bytes in lakeFS are not those that the content digest promises.
+    """
+    require_attestation(client, settings, version.dataset, version.commit)
+    images = [entry for entry in version_objects(client, version) if entry.path.startswith(IMAGES)]
+    known = client.complete_sha256(version.dataset, version.commit, images)
+    wanted = {str(entry.sha256): entry for entry in known if entry.sha256 in wanted_sha256}
+    paths = fetch_objects(client, settings, version.dataset, version.commit, wanted.values())
+    return {sha256: LocalImage(paths[entry.path], sha256) for sha256, entry in wanted.items()}
 
 
 def version_objects(client: LakeClient, version: DatasetVersion) -> list[ObjectEntry]:

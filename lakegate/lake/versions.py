@@ -79,6 +79,16 @@ def list_versions(client: LakeClient, dataset: str) -> list[VersionInfo]:
     return [_info(dataset, tag, commit) for tag, commit in sorted(by_name, key=newest_first)]
 
 
+def versions_behind(client: LakeClient, dataset: str, head: Commit) -> list[tuple[str, Commit]]:
+    """Return the versions in the history of a commit with their tags, newest first; the commit itself comes first.
+
+    Its tag is "" where it is no version.
+    """
+    ancestors = {commit.id: commit for commit in client.log(dataset, head.id, first_parent=False)}
+    found = [(item.tag, ancestors[item.commit]) for item in list_versions(client, dataset) if item.commit in ancestors]
+    return found if any(commit.id == head.id for _, commit in found) else [("", head), *found]
+
+
 def newest_attested(client: LakeClient, settings: Settings, dataset: str) -> DatasetVersion:
     """Return the newest tagged version whose content is attested.
 

@@ -10,7 +10,7 @@ from lakegate.lake.local import fetch_object
 from lakegate.lake.object_identity import content_of, identify_objects
 from lakegate.lake.object_merge import describe_object
 from lakegate.lake.objects import ANNOTATIONS, Commit
-from lakegate.lake.versions import list_versions, pin
+from lakegate.lake.versions import pin, versions_behind
 from lakegate.samples import Annotation, Sample, annotation_object, sample_id_of, with_ids
 from lakegate.settings import Settings
 
@@ -112,12 +112,8 @@ def _change(before: Annotation | None, item: Annotation) -> Change:
 def _history(client: LakeClient, settings: Settings, dataset: str, sample_id: str, ref: str) -> list[_State]:
     """Return the sample at ``ref`` and in each version of its history, newest first."""
     head = client.head(dataset, pin(client, f"{dataset}@{ref}").commit)
-    ancestors = {commit.id: commit for commit in client.log(dataset, head.id, first_parent=False)}
-    versions = [item for item in list_versions(client, dataset) if item.commit in ancestors]
-    commits = [(item.tag, ancestors[item.commit]) for item in versions]
-    if head.id not in {commit.id for _, commit in commits}:
-        commits.insert(0, ("", head))
-    states = [_state(client, settings, dataset, sample_id, tag, commit) for tag, commit in commits]
+    versions = versions_behind(client, dataset, head)
+    states = [_state(client, settings, dataset, sample_id, tag, commit) for tag, commit in versions]
     if states[0].sample is None:
         entries = client.manifest(dataset, head.id).entries
         known = [sample_id_of(entry.path) for entry in entries if entry.path.startswith(ANNOTATIONS)]

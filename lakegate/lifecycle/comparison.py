@@ -6,22 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from lakegate.canonical import exact_json, sha256_bytes
 from lakegate.catalog import load_model, split_reference
 from lakegate.code_version import read_code_version
-from lakegate.declarations import ModelDeclaration, model_task
-from lakegate.engines.onnx_session import OnnxModel
+from lakegate.declarations import ModelDeclaration, Precision
 from lakegate.errors import RegistryError, VersionNotFound
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import judge as judge_gate
 from lakegate.evaluation.own_metrics import code_digests
-from lakegate.evaluation.predictions import ModelUnderTest
 from lakegate.evaluation.report import evidence_digest, matrix_json, matrix_markdown, render_matrix_html
 from lakegate.evaluation.seed_noise import SeedNoise
-from lakegate.evaluation.seen_images import perceptual_hashes
 from lakegate.evaluation.waivers import in_force, today_utc
 from lakegate.lake.client import LakeClient
-from lakegate.lake.local import open_version
-from lakegate.lake.local_version import DatasetVersion, LocalVersion
+from lakegate.lake.local_version import DatasetVersion
 from lakegate.lake.versions import newest_attested
-from lakegate.lifecycle.export_run import stored_declaration
+from lakegate.lifecycle.comparison_inputs import open_inputs, require_record, versions_of_run
+from lakegate.lifecycle.flip_versions import name_versions
+from lakegate.lifecycle.judged_file import AS_SERVED, runtime_words
 from lakegate.lifecycle.kept_noise import find_noise
 from lakegate.lifecycle.matrix_tracking import keep_for_publishing, make_report, track_comparison
 from lakegate.lifecycle.training_run import pin_versions
@@ -32,7 +30,6 @@ from lakegate.registry.documents import Document, RunReference
 from lakegate.registry.store import EVIDENCE, REPOSITORY, ensure_registry, put_evidence, read_document
 from lakegate.settings import Settings
 from lakegate.thumbnails import Thumbnails
-from lakegate.training.record import RunRecord
 
 PRODUCTION, NONE = "production", "none"
 Say = Callable[[str], None]
@@ -53,6 +50,7 @@ class ComparisonPlan:
     waivers_in_force: tuple[str, ...] = ()  # keys of rules, on the day of the plan
     own_metrics: tuple[str, ...] = ()  # digests of the modules with the functions of [metrics]
     seed_noise: SeedNoise | None = None  # of the baseline's recipe
+    precision: Precision = AS_SERVED  # of the candidate
 
     @property
     def key(self) -> str:
@@ -68,6 +66,7 @@ class ComparisonPlan:
             "waivers": list(self.waivers_in_force),
             "own_metrics": list(self.own_metrics),
             "seed_noise": None if self.seed_noise is None else asdict(self.seed_noise),
+            "precision": self.precision,
         }
         return sha256_bytes(exact_json(content))
 
@@ -91,14 +90,20 @@ class StoredComparison(Document):
 
 
 def plan_comparison(
-    client: LakeClient, settings: Settings, model: str, candidate: str, baseline: str, versions: Sequence[str]
+    client: LakeClient,
+    settings: Settings,
+    model: str,
+    candidate: str,
+    baseline: str,
+    versions: Sequence[str],
+    precision: Precision = AS_SERVED,
 ) -> ComparisonPlan:
     """Pin candidate, baseline (``production``, ``none`` or a run id) and the data that they are judged on."""
     declaration = load_model(settings, model)
     ensure_registry(client)
     pinned = pin_versions(client, settings, declaration, versions)
     old = _baseline(client, model, baseline)
-    trained = [] if old is None else _versions_of(client, model, old.run_id)
+    trained = [] if old is None else versions_of_run(client, model, old.run_id)
     return ComparisonPlan(
         model=model,
         candidate=runs.reference(client, model, candidate),
@@ -110,7 +115,8 @@ def plan_comparison(
         code_digest=read_code_version().digest,
         waivers_in_force=in_force(declaration.waivers, today_utc()),
         own_metrics=code_digests(declaration.metrics),
-        seed_noise=None if old is None else find_noise(client, _record(client, model, old.run_id)),
+        seed_noise=None if old is None else find_noise(client, require_record(client, model, old.run_id)),
+        precision=precision,
     )
 
 
@@ -128,18 +134,6 @@ def _further(client: LakeClient, settings: Settings, name: str, pinned: Sequence
     return same[0] if same else newest_attested(client, settings, dataset)
 
 
-def _record(client: LakeClient, model: str, run: str) -> RunRecord:
-    record = runs.find_run(client, model, run)
-    if record is None:
-        raise RegistryError(f"run {run} of {model} has no record; train it again")
-    return record
-
-
-def _versions_of(client: LakeClient, model: str, run: str) -> list[DatasetVersion]:
-    record = _record(client, model, run)
-    return [DatasetVersion(item.dataset, item.tag, item.commit, item.content_digest) for item in record.datasets]
-
-
 def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say) -> StoredComparison:
     """Evaluate and apply the gate, once per key; the outcome is written last.
 
@@ -150,21 +144,20 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
     if stored is not None:
         say(f"found in the evidence: {stored.sentence}")
         return stored
-    opened = _Opened(client, settings)
-    judged = opened.version(plan.versions[0])
-    old = next((item for item in plan.baseline_versions if item.dataset == plan.versions[0].dataset), None)
-    further = {name: opened.version(item) for name, item in (*_other_datasets(plan), *plan.further)}
+    inputs = open_inputs(client, settings, plan)
     matrix = compare(
-        _under_test(client, settings, plan, plan.candidate, plan.declaration, opened),
-        None if plan.baseline is None else _under_test(client, settings, plan, plan.baseline, _deployed(client, plan), opened),
-        judged,
-        None if old is None else opened.version(old),
+        *inputs.models,
+        inputs.judged,
+        inputs.before,
         settings,
-        further,
+        inputs.further,
         progress=lambda done, total: say(f"{done} of {total} images through a network") if done == total else None,
     )
-    matrix = replace(matrix, seed_noise=plan.seed_noise)
+    matrix = name_versions(client, settings, matrix, [*inputs.further.values(), inputs.judged], inputs.before)
+    matrix = replace(matrix, seed_noise=plan.seed_noise, runtime=runtime_words(matrix.runtime, plan.precision))
     verdict = judge_gate(plan.declaration.rules, matrix, plan.declaration.waivers, plan.waivers_in_force)
+    if plan.precision != AS_SERVED:
+        verdict = replace(verdict, sentence=f"In {plan.precision}, on ONNX Runtime (no engine was run): {verdict.sentence}")
     stored = StoredComparison(
         key=plan.key,
         model=plan.model,
@@ -181,67 +174,13 @@ def judge(client: LakeClient, settings: Settings, plan: ComparisonPlan, say: Say
         f"comparisons/{plan.key}/matrix.html": html.encode(),
     }
     put_evidence(client, files, f"matrix: {plan.model} {plan.candidate.run_id}")
-    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown)
+    compared = [require_record(client, plan.model, run.run_id) for run in (plan.candidate, plan.baseline) if run is not None]
+    report = make_report(plan.key, plan.model, matrix, verdict, stored.evidence_digest, stored.markdown, compared)
     keep_for_publishing(settings, report)
     put_evidence(client, {_path(plan.key): stored.to_bytes()}, f"verdict: {plan.model} {plan.candidate.run_id}")
     track_comparison(settings, report, matrix, verdict, [version.reference for version in plan.versions])
     say(stored.sentence)
     return stored
-
-
-class _Opened:
-    """Versions opened once per comparison; opening verifies the attestation."""
-
-    def __init__(self, client: LakeClient, settings: Settings) -> None:
-        self._client, self._settings = client, settings
-        self._versions: dict[str, LocalVersion] = {}
-
-    def version(self, pinned: DatasetVersion) -> LocalVersion:
-        """Return the opened version."""
-        if pinned.commit not in self._versions:
-            self._versions[pinned.commit] = open_version(self._client, self._settings, pinned)
-        return self._versions[pinned.commit]
-
-
-def _other_datasets(plan: ComparisonPlan) -> list[tuple[str, DatasetVersion]]:
-    """The further training datasets are judged, too, each as a column of its own."""
-    return [(item.dataset, item) for item in plan.versions[1:]]
-
-
-def _under_test(
-    client: LakeClient,
-    settings: Settings,
-    plan: ComparisonPlan,
-    run: RunReference,
-    declaration: ModelDeclaration,
-    opened: _Opened,
-) -> ModelUnderTest:
-    trained_on = [opened.version(item) for item in _versions_of(client, plan.model, run.run_id)]
-    task = model_task(declaration, trained_on[0].declaration)
-    path = runs.fetch_file(client, settings, run, runs.ONNX)
-    images = [version.images[sample.id] for version in trained_on for sample in version.samples_in(split="train")]
-    return ModelUnderTest(
-        name=plan.model,
-        run_id=run.run_id,
-        model_sha256=run.model_sha256,
-        declaration=declaration,
-        labels=trained_on[0].declaration.labels,
-        load=lambda threads: OnnxModel(path, threads),
-        trained_on=frozenset(image.sha256 for image in images),
-        trained_hashes=frozenset(perceptual_hashes(images, settings).values()),
-        size_bytes=path.stat().st_size,
-        task=task,
-    )
-
-
-def _deployed(client: LakeClient, plan: ComparisonPlan) -> ModelDeclaration:
-    """Return the baseline's declaration; in production it is judged at the thresholds that it was released with."""
-    assert plan.baseline is not None
-    declaration = stored_declaration(client, plan.model, plan.baseline.run_id)
-    standing = releases.in_production(client, plan.model)
-    if standing is not None and standing.run.run_id == plan.baseline.run_id:
-        return declaration.model_copy(update={"operating": standing.request.operating})
-    return declaration
 
 
 def find_comparison(client: LakeClient, key: str) -> StoredComparison | None:
@@ -270,5 +209,3 @@ def save_page(client: LakeClient, settings: Settings, plan: ComparisonPlan) -> P
 
 def _path(key: str) -> str:
     return f"comparisons/{key}/verdict.json"
-
-

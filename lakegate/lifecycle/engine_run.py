@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from lakegate.canonical import sha256_file
 from lakegate.catalog import load_model
-from lakegate.declarations import EngineTable, ModelDeclaration
+from lakegate.declarations import EngineTable, ModelDeclaration, Precision
 from lakegate.engines import build_process
 from lakegate.engines.build_process import BuildJob, Probe
 from lakegate.engines.calibration import CalibrationSet, choose_images
@@ -32,6 +32,22 @@ from lakegate.settings import Settings
 
 COMPARED_IMAGES = 8
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CalibratedRun:
+    """What a run's network is narrowed from. ``images`` are those of the calibration, ``pictures`` some to compare on."""
+
+    source: Path
+    declaration: ModelDeclaration
+    precision: Precision
+    calibration: CalibrationSet | None
+    images: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+
+    def narrow(self, out: Path) -> NarrowedModel:
+        """Write model.onnx in the wanted precision; raises ``EngineNotBuilt`` where it cannot be had."""
+        return narrow(self.source, self.precision, self.declaration.architecture.input_px, out, self.images)
 
 
 @dataclass(frozen=True)
@@ -123,19 +139,14 @@ def narrow_run(
         Unattested: the data of the run is not attested.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    declaration = stored_declaration(client, model, reference.run_id)
-    source = runs.fetch_file(client, settings, reference, runs.ONNX)
-    OnnxModel(source).require_detector("engines")
-    versions = _versions(client, settings, model, reference.run_id)
-    calibration, images = choose_images(versions) if engine.precision == "int8" else (None, [])
-    narrowed = narrow(source, engine.precision, declaration.architecture.input_px, folder / "narrowed.onnx", images)
-    pictures = tuple(image.path for image in islice(versions[0].images.values(), COMPARED_IMAGES))
+    run = open_run(client, settings, model, reference, engine.precision)
+    narrowed = run.narrow(folder / "narrowed.onnx")
     candidate = OnnxModel(narrowed.path, settings.threads)
     closeness = measure(
         candidate,
-        OnnxModel(source, settings.threads),
-        [read_image(path) for path in pictures],
-        declaration,
+        OnnxModel(run.source, settings.threads),
+        [read_image(path) for path in run.pictures],
+        run.declaration,
         limits_of(engine),
     )
     if not closeness.passed:
@@ -143,7 +154,28 @@ def narrow_run(
             f"model.onnx in {engine.precision} does not compute what model.onnx does: {'; '.join(closeness.failures)}; "
             "declare another precision, or raise the limits of this engine in [export] engines"
         )
-    return NarrowedRun(source, declaration, narrowed, dict(candidate.metadata), calibration, pictures, closeness)
+    return NarrowedRun(
+        run.source, run.declaration, narrowed, dict(candidate.metadata), run.calibration, run.pictures, closeness
+    )
+
+
+def open_run(
+    client: LakeClient, settings: Settings, model: str, reference: RunReference, precision: Precision
+) -> CalibratedRun:
+    """Bring onto this machine what a run's network is narrowed from.
+
+    Raises:
+        BadInput: the run is no detector.
+        EngineNotBuilt: there is no image to calibrate with.
+        Unattested: the data of the run is not attested.
+    """
+    source = runs.fetch_file(client, settings, reference, runs.ONNX)
+    OnnxModel(source).require_detector("engines")
+    versions = _versions(client, settings, model, reference.run_id)
+    calibration, images = choose_images(versions) if precision == "int8" else (None, [])
+    pictures = tuple(image.path for image in islice(versions[0].images.values(), COMPARED_IMAGES))
+    declaration = stored_declaration(client, model, reference.run_id)
+    return CalibratedRun(source, declaration, precision, calibration, tuple(images), pictures)
 
 
 def _versions(client: LakeClient, settings: Settings, model: str, run: str) -> list[LocalVersion]:

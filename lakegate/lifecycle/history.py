@@ -1,5 +1,7 @@
 """What happened to a model: its runs, its releases, what stands in each stage."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from lakegate.errors import VersionNotFound
@@ -7,6 +9,10 @@ from lakegate.lake.client import LakeClient
 from lakegate.registry import releases, runs
 from lakegate.registry.documents import Pointer
 from lakegate.registry.store import read_pointer
+from lakegate.settings import Settings
+from lakegate.training.record import RunRecord
+
+RUN_ID = re.compile(r"[0-9a-f]+")
 
 
 def run_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:
@@ -22,6 +28,7 @@ def run_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:
             "trained": record.created_at,
             "on": ", ".join(f"{item.dataset}@{item.tag}" for item in record.datasets),
             "seed": record.seed,
+            "kept weights": _kept(record),
             "seconds": round(record.durations_s.get("training", 0.0), 1),
             "code": f"{record.code_commit[:12]}{' + changes' if record.code_is_dirty else ''}",
             "by": record.requested_by,
@@ -29,6 +36,19 @@ def run_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:
         for record in records
     ]
     return sorted(rows, key=lambda row: str(row["trained"]), reverse=True)
+
+
+def _kept(record: RunRecord) -> str:
+    """Say of which epoch the weights are, and its loss: on samples that the run did not learn from, where it had such."""
+    name = "val_loss" if "val_loss" in record.metrics else "loss"
+    loss = f", {name} {record.metrics[name]:.4g}" if name in record.metrics else ""
+    return f"epoch {record.chosen_epoch or len(record.history)} of {len(record.history)}{loss}"
+
+
+def unfinished_runs(settings: Settings, model: str, committed: Sequence[str]) -> list[str]:
+    """Return the runs of a model that have a folder on this machine and no record in the registry."""
+    names = [path.name.removeprefix(f"{model}-") for path in (settings.home / "runs").glob(f"{model}-*")]
+    return sorted(name for name in names if RUN_ID.fullmatch(name) and name not in committed)
 
 
 def release_rows(client: LakeClient, model: str) -> list[dict[str, Any]]:

@@ -2,31 +2,44 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lakegate.errors import BadImage, LakegateError
 from lakegate.evaluation.gallery import worst_first
 from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.judged import Flip, JudgedSample
 from lakegate.evaluation.matrix import Matrix, Row
-from lakegate.evaluation.tables import FLIPS, metrics_of, plain_rows
+from lakegate.evaluation.tables import FLIPS, metrics_of, plain_rows, shown_cells
+from lakegate.gate_rules import Outcome
+from lakegate.reports.runs_side_by_side import curve_names
 from lakegate.reports.wandb_publishing import WandbServer, publish_report
 from lakegate.reports.wandb_report import MAX_FLIPS, KeptFlip, KeptReport, keep_report
 from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 from lakegate.thumbnails import Thumbnails
-from lakegate.training.tracking import DrawnPicture, TrackedTable, Tracking, choose_mode, open_tracking
+from lakegate.training.drawn_pictures import DrawnPicture
+from lakegate.training.record import RunRecord
+from lakegate.training.tracking import TrackedTable, Tracking, choose_mode, open_tracking
 
 log = logging.getLogger(__name__)
 
 MAX_ROWS, MAX_PICTURES, SIDE_PX = 1_000, 24, 320
 ROWS: tuple[Row, ...] = ("candidate", "baseline")
 RULE_COLUMNS = ("rule", "outcome", "limit", "value", "from", "to", "waived by", "what was found", "what would help")
-FLIP_COLUMNS = ("kind", "label", "sample", "columns", "what happened", "picture")
+EXAMPLE_COLUMNS = ("rule", "what was found", "sample", "what happened", "picture")
+FLIP_COLUMNS = ("kind", "label", "sample", "columns", "changed in version", "labelled by", "what happened", "picture")
 
 
-def make_report(key: str, model: str, matrix: Matrix, verdict: Verdict, evidence_digest: str, markdown: str) -> KeptReport:
-    """Return the report of a comparison; its W&B run is not known yet."""
+def make_report(
+    key: str,
+    model: str,
+    matrix: Matrix,
+    verdict: Verdict,
+    evidence_digest: str,
+    markdown: str,
+    records: Sequence[RunRecord] = (),
+) -> KeptReport:
+    """Return the report of a comparison; its W&B run is not known yet. ``records``: of the candidate and the baseline."""
     flips = _ranked(matrix)
     return KeptReport(
         key=key,
@@ -42,6 +55,8 @@ def make_report(key: str, model: str, matrix: Matrix, verdict: Verdict, evidence
             for flip in flips[:MAX_FLIPS]
         ),
         n_flips=len(flips),
+        trained=tuple(dict.fromkeys(record.run_id for record in records if record.wandb_id)),
+        curves=tuple(curve_names([record.history for record in records if record.wandb_id])),
     )
 
 
@@ -67,12 +82,14 @@ def track_comparison(
         return Tracking(None, "disabled")
     config = {"comparison": report.key, "baseline": report.baseline_run, "versions": list(versions)}
     tracking = open_tracking(settings, report.model, report.candidate_run, config, "compare", part=report.key[:8])
-    tracking.show(0, [_matrix_table(matrix), _rule_table(verdict), _flip_table(settings, matrix)])
+    tables = [_matrix_table(matrix), _rule_table(verdict), *_picture_tables(settings, matrix, verdict)]
+    tracking.show(0, tables)
     tracking.finish(_numbers(report, matrix))
     if not tracking.id or not tracking.is_finished:
         return tracking
     waits = str(tracking.folder) if tracking.mode == "offline" else ""
-    kept = report.model_copy(update={"wandb_run": tracking.id, "wandb_folder": waits})
+    names = tuple(table.name for table in tables)
+    kept = report.model_copy(update={"wandb_run": tracking.id, "wandb_folder": waits, "tables": names})
     keep_for_publishing(settings, kept)
     if tracking.mode == "online":
         _publish(settings, kept)
@@ -88,7 +105,7 @@ def _publish(settings: Settings, report: KeptReport) -> None:
 
 def _numbers(report: KeptReport, matrix: Matrix) -> dict[str, float | str]:
     """Return what can be sorted and plotted over runs: every metric of every column, and the ratios of the costs."""
-    numbers: dict[str, float | str] = {"verdict": report.verdict, "sentence": report.sentence, "flips": report.n_flips}
+    numbers: dict[str, float | str] = {"verdict": report.verdict, "sentence": report.sentence, "n_flips": report.n_flips}
     for cell in matrix.cells:
         for metric in (*metrics_of(matrix.cells), FLIPS):
             values = {row: cell.value(metric, row=row) for row in ROWS}
@@ -103,8 +120,8 @@ def _numbers(report: KeptReport, matrix: Matrix) -> dict[str, float | str]:
 
 
 def _matrix_table(matrix: Matrix) -> TrackedTable:
-    columns = ("metric", "of", *(cell.name for cell in matrix.cells))
-    return TrackedTable("matrix", columns, tuple(tuple(row.values()) for row in plain_rows(matrix.cells)))
+    columns = ("metric", "of", *(cell.name for cell in shown_cells(matrix.cells)))
+    return TrackedTable("matrix", columns, tuple(tuple(row.values()) for row in plain_rows(matrix.cells, matrix.own_metrics)))
 
 
 def _rule_table(verdict: Verdict) -> TrackedTable:
@@ -125,15 +142,37 @@ def _rule_table(verdict: Verdict) -> TrackedTable:
     return TrackedTable("rules", RULE_COLUMNS, (*judged, *skipped))
 
 
-def _flip_table(settings: Settings, matrix: Matrix) -> TrackedTable:
-    """The worst ``MAX_ROWS`` flips; the first of each of the ``MAX_PICTURES`` worst images shows that image."""
-    pictures = _pictures(settings, matrix)
+def _picture_tables(settings: Settings, matrix: Matrix, verdict: Verdict) -> list[TrackedTable]:
+    """Return the flips, and the worst counter-examples of the rules that failed where there are any."""
+    failed = [item for item in verdict.results if item.outcome is Outcome.FAIL and item.counter_examples]
+    named = list(dict.fromkeys(key for item in failed for key in item.counter_examples if key in matrix.samples))
+    flipped = list(dict.fromkeys(flip.sample_key for flip in _ranked(matrix)))
+    wanted = dict.fromkeys([*named[:MAX_PICTURES], *flipped[:MAX_PICTURES]])
+    pictures = dict(_drawn(Thumbnails.cached(settings), matrix, [matrix.samples[key] for key in wanted]))
+    examples = tuple(
+        (item.key, item.sentence, key, _story(matrix, key), pictures.get(key))
+        for item in failed
+        for key in item.counter_examples
+    )
+    tables = [TrackedTable("counter_examples", EXAMPLE_COLUMNS, examples)] if examples else []
+    return [*tables, _flip_table(matrix, pictures)]
+
+
+def _story(matrix: Matrix, key: str) -> str:
+    """Say what the models made of a sample: its flips, else what stands below its pictures."""
+    told = [f"{flip.label}: {_words(matrix, flip)}" for flip in _ranked(matrix) if flip.sample_key == key]
+    return "; ".join(told) or (_caption(matrix, matrix.samples[key]) if key in matrix.samples else "")
+
+
+def _flip_table(matrix: Matrix, pictures: Mapping[str, DrawnPicture]) -> TrackedTable:
+    """The worst ``MAX_ROWS`` flips; the first of an image shows it where there is a picture."""
     rows, shown = [], set()
     for flip in _ranked(matrix)[:MAX_ROWS]:
         key = flip.sample_key
         picture = None if key in shown else pictures.get(key)
         shown.add(key)
-        rows.append((flip.kind, flip.label, key, ", ".join(flip.cells), _words(matrix, flip), picture))
+        told = (flip.kind, flip.label, key, ", ".join(flip.cells), flip.version, flip.author, _words(matrix, flip))
+        rows.append((*told, picture))
     return TrackedTable("flips", FLIP_COLUMNS, tuple(rows))
 
 
@@ -146,9 +185,9 @@ def _words(matrix: Matrix, flip: Flip) -> str:
     return task_type(matrix.task).flip_words(flip, matrix.samples[flip.sample_key], matrix.labels)
 
 
-def _pictures(settings: Settings, matrix: Matrix) -> dict[str, DrawnPicture]:
-    keys = list(dict.fromkeys(flip.sample_key for flip in _ranked(matrix)))[:MAX_PICTURES]
-    return dict(_drawn(Thumbnails.cached(settings), matrix, [matrix.samples[key] for key in keys]))
+def _caption(matrix: Matrix, judged: JudgedSample) -> str:
+    panels = task_type(matrix.task).panels(judged, matrix.labels)
+    return "; ".join(f"{panel.title}: {panel.caption}" for panel in panels if panel.caption)
 
 
 def _drawn(thumbnails: Thumbnails, matrix: Matrix, samples: Sequence[JudgedSample]) -> Iterator[tuple[str, DrawnPicture]]:
@@ -158,9 +197,6 @@ def _drawn(thumbnails: Thumbnails, matrix: Matrix, samples: Sequence[JudgedSampl
         except (BadImage, OSError) as error:
             log.warning("no picture of %s in W&B: %s", judged.key, error)
             continue
-        yield judged.key, DrawnPicture(
-            small.jpeg,
-            small.width_px,
-            small.height_px,
-            {panel.title: panel.boxes for panel in task_type(matrix.task).panels(judged, matrix.labels)},
-        )
+        layers = {panel.title: panel.boxes for panel in task_type(matrix.task).panels(judged, matrix.labels)}
+        caption = _caption(matrix, judged)
+        yield judged.key, DrawnPicture(small.jpeg, small.width_px, small.height_px, layers, matrix.labels, caption)

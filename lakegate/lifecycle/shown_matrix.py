@@ -24,7 +24,7 @@ def stored_matrix(client: LakeClient, key: str) -> StoredMatrix:
 def matrix_rows(matrix: StoredMatrix) -> list[dict[str, str]]:
     """Return one dict per row of the matrix, the columns named as on the page."""
     words = {cell.name: f"{cell_words(cell)} ({cell.n_samples} images)" for cell in matrix.cells}
-    return [{words.get(name, name): text for name, text in row.items()} for row in plain_rows(matrix.cells)]
+    return [{words.get(name, name): text for name, text in row.items()} for row in plain_rows(matrix.cells, matrix.own_metrics)]
 
 
 def rule_rows(matrix: StoredMatrix) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which run's weights a training starts from, as ``[architecture] init`` says: pinned when the run is planned."""
+"""Which run's weights a training starts from, as ``[architecture] init`` says: pinned when it is planned, and followed back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from lakegate.registry import releases, runs
 from lakegate.registry.documents import RunReference
 from lakegate.settings import Settings
 from lakegate.training.job import StartingWeights
+from lakegate.training.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,31 @@ def fetch_start(client: LakeClient, settings: Settings, model: str, start: Start
             f"now it is {path.name[:12]}; plan the training again"
         )
     return StartingWeights(start.run_id, start.model_sha256, path, start.labels)
+
+
+def ancestry(client: LakeClient, model: str, run: str) -> list[RunRecord]:
+    """Return the record of a run, then that of the run whose weights it started from, and so on to random weights.
+
+    What any of them trained on, the run has learned from.
+
+    Raises:
+        RegistryError: one of the runs has no record, or they start from each other.
+    """
+    found: dict[str, RunRecord] = {}
+    while run:
+        line = " started from ".join([*found, run])
+        if run in found:
+            raise RegistryError(
+                f"expected runs that began with random weights; of {model}, run {line} again: these records were changed; "
+                "train the model again with init = 'random'"
+            )
+        record = runs.find_run(client, model, run)
+        if record is None:
+            why = f" (run {line}), so nobody can say which test samples the later ones have learned" if found else ""
+            raise RegistryError(f"run {run} of {model} has no record{why}; train it again")
+        found[run] = record
+        run = record.start_run
+    return list(found.values())
 
 
 def _start_at(client: LakeClient, model: str, run: str) -> StartingRun:

@@ -18,14 +18,14 @@ from lakegate.lake.local_version import DatasetVersion, LocalVersion
 from lakegate.lake.versions import newest_attested, pin
 from lakegate.lifecycle.starting_run import StartingRun, fetch_start, find_start
 from lakegate.registry import runs
-from lakegate.registry.store import ensure_registry
+from lakegate.registry.store import REPOSITORY, ensure_registry
 from lakegate.settings import Settings
 from lakegate.shared_store import open_store
 from lakegate.training.device import choose_device, choose_processes
-from lakegate.training.job import TrainingJob
+from lakegate.training.job import TrainingJob, TrainingResult
 from lakegate.training.loop import fit
 from lakegate.training.record import Request, RunRecord, build_record
-from lakegate.training.tracking import open_tracking
+from lakegate.training.tracking import Tracking, open_tracking
 
 if TYPE_CHECKING:
     from lakegate.training.shared_checkpoints import SharedCheckpoints
@@ -161,11 +161,17 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     start = fetch_start(client, settings, plan.model, plan.start) if plan.start else None
     task = shared_task(plan.declaration, {item.version.reference: item.declaration for item in versions})
     job = TrainingJob(plan.declaration, versions, plan.seed, settings.threads, device, start, processes, task)
-    tracking = open_tracking(settings, plan.model, plan.run_id, _tracked_config(plan))
+    tracking = _open_tracking(settings, plan, flow_run_id)
     shared = _shared(settings, plan)
+    result: TrainingResult | None = None
 
     def report(epoch: int, metrics: dict[str, float]) -> None:
-        tracking.log(epoch, metrics)
+        if epoch > tracking.last_epoch + 1:
+            from lakegate.training.checkpoints import read_history  # torch is loaded by now
+
+            tracking.catch_up(read_history(folder))
+        else:
+            tracking.log(epoch, metrics)
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         say(f"epoch {epoch} of {plan.declaration.training.epochs}: {numbers}")
         if shared is not None and (problem := shared.keep(folder, epoch)):
@@ -175,19 +181,11 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
         if shared is not None and (found := shared.fetch(folder, job.digest)):
             say(found)
         result = fit(job, folder, report)
+        tracking.catch_up(result.history)
     finally:
-        tracking.finish({"run": plan.run_id, "versions": ", ".join(version.reference for version in plan.versions)})
-    request = Request(
-        run_id=plan.run_id,
-        requested_by=plan.requested_by,
-        flow_run_id=flow_run_id,
-        wandb_id=tracking.id,
-        wandb_url=tracking.url,
-        wandb_mode=tracking.mode,
-        tracking_error=tracking.error,
-    )
+        tracking.finish(_outcome(plan, result), has_failed=result is None)
     record = build_record(
-        request,
+        _request(plan, flow_run_id, tracking),
         plan.declaration,
         plan.versions,
         job.labels,
@@ -201,6 +199,18 @@ def fit_run(client: LakeClient, settings: Settings, plan: RunPlan, flow_run_id: 
     )
     record = record.model_copy(update={"durations_s": {**record.durations_s, "fetch": round(fetched_s, 3)}})
     record.save(folder / runs.RECORD)
+
+
+def _request(plan: RunPlan, flow_run_id: str, tracking: Tracking) -> Request:
+    return Request(
+        run_id=plan.run_id,
+        requested_by=plan.requested_by,
+        flow_run_id=flow_run_id,
+        wandb_id=tracking.id,
+        wandb_url=tracking.url,
+        wandb_mode=tracking.mode,
+        tracking_error=tracking.error,
+    )
 
 
 def commit(client: LakeClient, settings: Settings, plan: RunPlan) -> RunRecord:
@@ -256,11 +266,32 @@ def _references(plan: RunPlan) -> str:
     return ", ".join(version.reference for version in plan.versions)
 
 
-def _tracked_config(plan: RunPlan) -> dict[str, object]:
-    return {
+def _open_tracking(settings: Settings, plan: RunPlan, flow_run_id: str) -> Tracking:
+    """Open the W&B run with what the run is made from, and where else it is seen."""
+    branch = f"lakefs://{REPOSITORY}/{runs.run_branch(plan.model, plan.run_id)}"
+    flow_page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run_id}" if flow_run_id else ""
+    config = {
+        "run": plan.run_id,
         "declaration": plan.declaration.model_dump(mode="json", by_alias=True),
+        "overrides": plan.overrides,
         "versions": {version.reference: version.commit for version in plan.versions},
         "seed": plan.seed,
         "code_commit": plan.code.commit,
         "code_is_dirty": plan.code.is_dirty,
+        "requested_by": plan.requested_by,
+        "lakefs": branch,
+        "flow_run": flow_page,
     }
+    flow = f"\n\n[Flow run in Prefect]({flow_page})" if flow_page else ""
+    notes = f"Run `{plan.run_id}` of {plan.model}, trained on {_references(plan)}. Files and record: `{branch}`.{flow}"
+    return open_tracking(settings, plan.model, plan.run_id, config, notes=notes)
+
+
+def _outcome(plan: RunPlan, result: TrainingResult | None) -> dict[str, float | str]:
+    """Return what W&B says of the run as a whole; of the epoch whose weights are kept where the training came to its end."""
+    words: dict[str, float | str] = {"run": plan.run_id, "versions": _references(plan)}
+    if result is None:
+        return words
+    kept = {f"kept/{name}": value for name, value in result.metrics.items()}
+    numbers = {"kept/epoch": result.chosen_epoch, "epochs": len(result.history), "training_s": result.durations_s["training"]}
+    return words | kept | numbers | {"kept/because": result.chosen_because, "peak_memory_mib": result.peak_memory_bytes / 2**20}

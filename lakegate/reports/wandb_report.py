@@ -9,11 +9,20 @@ from pydantic import ValidationError
 from lakegate.canonical import sha256_bytes
 from lakegate.errors import BadInput
 from lakegate.registry.documents import Document
+from lakegate.reports.wandb_panels import curve_panels, panel_grid, table_panels
 from lakegate.settings import Settings
+from lakegate.training.tracking import EPOCH, TRAIN
 
 FOLDER = "wandb-reports"
 KEPT, SENT = ".report.json", ".published.json"
 MAX_FLIPS = 50
+TABLES = {  # of the comparison's run, with the words above each
+    "counter_examples": "Worst counter-examples of the rules that failed, with pictures",
+    "flips": "Flips, with pictures",
+    "rules": "Rules",
+    "matrix": "Matrix",
+}
+UNSENT = "What is empty here was made offline and is not sent yet; `lakegate wandb publish` says how to send it."
 
 
 class KeptFlip(Document):
@@ -29,7 +38,8 @@ class KeptReport(Document):
     """What a report says, in no words of W&B's; ``wandb_run`` is the id of the run with the tables, "" where there is none.
 
     ``flips``: the worst first, at most ``MAX_FLIPS`` of all ``n_flips``. ``wandb_folder``: of a run that waits for
-    ``wandb sync``.
+    ``wandb sync``. ``trained``: those of both runs whose training was logged to W&B, ``curves``: what it logged per epoch,
+    ``tables``: what the run with the tables has.
     """
 
     key: str  # of the comparison
@@ -44,6 +54,9 @@ class KeptReport(Document):
     n_flips: int
     wandb_run: str = ""
     wandb_folder: str = ""
+    trained: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -110,7 +123,9 @@ def reports_folder(settings: Settings) -> Path:
 
 
 def report_spec(report: KeptReport, run_url: str = "") -> dict[str, Any]:
-    """Return the report as W&B's view spec, version 5: a verdict, the rules and the matrix, the flips, where it comes from.
+    """Return the report as W&B's view spec, version 5: verdict, rules and matrix, flips, live panels, where it comes from.
+
+    Pictures are in the tables of the panels: a block of its own would need them at a public address.
 
     Args:
         run_url: of the run with the tables; no link where it is "".
@@ -118,13 +133,29 @@ def report_spec(report: KeptReport, run_url: str = "") -> dict[str, Any]:
     blocks = [
         {"type": "callout-block", "children": [{"type": "callout-line", "children": _text(_verdict(report))}]},
         _markdown(report.markdown.partition("\n\n")[2].replace("<br>", " · ")),  # the verdict stands above
-        {"type": "heading", "level": 2, "children": _text("Flips")},
+        _heading("Flips"),
         _markdown(_flips(report)),
-        {"type": "heading", "level": 2, "children": _text("Where the numbers come from")},
+        *_panels(report),
+        _heading("Where the numbers come from"),
         _markdown(_origin(report, run_url)),
     ]
     nobody: dict[str, Any] = {"authors": [], "discussionThreads": [], "ref": {}}
     return {"version": 5, "panelSettings": {}, "blocks": blocks, "width": "fluid", **nobody}
+
+
+def _panels(report: KeptReport) -> list[dict[str, Any]]:
+    """Return the grids with the tables of the comparison and with the curves of both trainings, as far as there are any."""
+    blocks: list[dict[str, Any]] = []
+    names = [name for name in TABLES if name in report.tables]
+    if report.wandb_run and names:
+        words = "\n".join(f"{number}. {TABLES[name]}" for number, name in enumerate(names, start=1))
+        grid = panel_grid("this comparison", {"name": [report.wandb_run]}, table_panels(names))
+        blocks += [_heading("Tables and pictures"), _markdown(f"{UNSENT}\n\n{words}"), grid]
+    if report.trained and report.curves:
+        chosen = {"group": report.trained, "jobType": [TRAIN]}
+        grid = panel_grid("training of candidate and baseline", chosen, curve_panels(report.curves, EPOCH))
+        blocks += [_heading("How they learned"), _markdown(UNSENT), grid]
+    return blocks
 
 
 def _verdict(report: KeptReport) -> str:
@@ -147,6 +178,10 @@ def _origin(report: KeptReport, run_url: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _heading(text: str) -> dict[str, Any]:
+    return {"type": "heading", "level": 2, "children": _text(text)}
 
 
 def _text(text: str) -> list[dict[str, str]]:

@@ -121,6 +121,11 @@ def find_checkpoint(folder: Path, job_digest: str) -> tuple[Checkpoint | None, l
     return None, notes
 
 
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the metrics of every epoch up to the last checkpoint; raises as ``load_tensors``."""
+    return _parse(load_tensors(folder / CHECKPOINT_FILE), folder / CHECKPOINT_FILE).history
+
+
 def _parse(content: dict[str, Any], path: Path) -> Checkpoint:
     try:
         return Checkpoint(**content)

@@ -5,13 +5,18 @@ import numpy as np
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import judge
 from lakegate.evaluation.label_space import label_space
-from lakegate.evaluation.matrix import Matrix
+from lakegate.evaluation.matrix import Cell, Matrix
 from lakegate.gate_rules import Outcome, parse_rule
 from tests.evaluation.planted import LABELS, World, found, object_at
 
 
 def counts(matrix: Matrix) -> dict[str, int]:
     return {cell.name: cell.n_samples for cell in matrix.cells}
+
+
+def enough(cell: Cell) -> Cell:
+    """The column with as many objects as a rule asks for."""
+    return replace(cell, n_objects={label: max(count, 5) for label, count in cell.n_objects.items()})
 
 
 def test_the_space_holds_the_candidates_labels_in_their_order_then_the_baselines() -> None:
@@ -62,6 +67,12 @@ def test_a_label_that_only_the_candidate_knows_is_a_column_of_its_own_and_never_
     clot = matrix.require_cell("label:clot")
     assert (clot.kind, clot.words, clot.n_objects[""]) == ("label", "label clot", 4)
     assert (clot.value("recall"), clot.value("recall", "clot"), clot.value("recall", row="baseline")) == (0.75, 0.75, None)
+    low, high = clot.intervals["candidate"]["recall"]["clot"]
+    assert low < 0.75 < high and clot.intervals["candidate"]["recall"][""] == (low, high)
+    assert clot.intervals.keys() == {"candidate"} and "map" in clot.intervals["candidate"]
+    asked = replace(matrix, cells=(*matrix.cells[:3], enough(clot)))
+    rule = judge([parse_rule("recall.label:clot.min", 0.5)], asked).results[0]
+    assert (rule.outcome, rule.interval, rule.counter_examples) == (Outcome.PASS, (low, high), ("planted/s0009",))
 
 
 def test_a_label_that_only_the_baseline_knows_is_a_column_of_its_own(world: World) -> None:
@@ -71,6 +82,8 @@ def test_a_label_that_only_the_baseline_knows_is_a_column_of_its_own(world: Worl
     matrix = compare(candidate, baseline, now, None, world.settings, n_latency_images=0)
     clot = matrix.require_cell("label:clot")
     assert (clot.value("recall"), clot.value("recall", row="baseline")) == (None, 0.8)
+    low, high = clot.intervals["baseline"]["recall"][""]
+    assert low < 0.8 < high and clot.intervals.keys() == {"baseline"}
     everything = matrix.require_cell("all")
     assert (everything.value("recall"), everything.value("recall", row="baseline")) == (1.0, 0.0)
     assert everything.value("false_per_image", row="baseline") == 0

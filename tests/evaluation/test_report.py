@@ -98,7 +98,7 @@ def test_every_image_with_flips_shows_truth_baseline_and_candidate(world: World)
     assert len(table["images"]) == len(drawn) == 12
     key, width, height, cells, flips, rules = table["images"][0]
     assert (key, width, height, rules) == ("planted/s0000", 64, 64, [])
-    assert [table["cells"][cell] for cell in cells] == ["all", "old_data"]
+    assert [table["cells"][cell] for cell in cells] == ["all test samples", "old data"]
     assert [(table["kinds"][flip[0]], table["labels"][flip[1]], table["sizes"][flip[2]]) for flip in flips] == [
         ("negative", EVIL, "small"),
         ("new_false", "cell", "small"),
@@ -149,7 +149,7 @@ def test_a_first_release_has_a_page_without_flips(world: World) -> None:
     first = compare(world.model("new", {number: [found(0)] for number in range(6)}), None, now, None, world.settings)
     verdict = judge([parse_rule("recall.all.min", 0.9), parse_rule("map50.old_data.max_drop", 0.03)], first)
     text = _Page(render_matrix_html(first, verdict)).text
-    assert "none: this is the first release" in text
+    assert "nothing: there is no baseline, this is the first release" in text
     assert "Skipped: no baseline yet" in text
     assert "Flips" not in text
     text = matrix_markdown(first, verdict).replace("no baseline yet", "").replace("a baseline.", "")
@@ -234,7 +234,7 @@ def test_intervals_and_further_columns_are_explained_where_they_are(world: World
     plain, verdict = judged(world)
     matrix, _ = told(plain, verdict)
     text, without = (_Page(render_matrix_html(item, verdict)).text for item in (matrix, plain))
-    for words in ("Superseded: test images", "known to the candidate only"):
+    for words in ("test images of the baseline's version that were removed", "Labels that only one model knows"):
         assert words in text and words not in without
     assert "0.410 to 0.590" in text and "−0.620 to −0.380" in text and "Small objects" in text
     rows = {row["metric"] + row["of"]: row["all"] for row in plain_rows(matrix.cells)}
@@ -269,4 +269,5 @@ def test_superseded_samples_have_their_flips_and_an_incomparable_matrix_says_why
     assert images[0] == "planted/s0002" and images[-2:] == ["planted@v1/s0000", "planted@v1/s0001"]
     text = _Page(html).text
     assert matrix.incomparable and matrix.incomparable in text
-    assert "Superseded: test images" in text and "not scored: the image cannot be read" in text
+    assert "that were removed, relabelled or re-imaged since, on their old" in text
+    assert "not scored: the image cannot be read" in text

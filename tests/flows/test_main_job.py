@@ -208,7 +208,7 @@ def test_every_form_can_be_filled_without_reading_the_source(person: Person) -> 
 
     found = requests.post(f"{person.settings.prefect_api_url}/deployments/filter", json={}, timeout=30).json()
     deployments = [item for item in found if item["work_pool_name"] in ("control", "cpu")]
-    assert len(deployments) == 13
+    assert len(deployments) == 14
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         for name, field in schema["properties"].items():

@@ -8,11 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Proxy:
-    """Forwards everything to ``target``; ``uploads`` counts uploaded objects, ``reads`` downloaded ones, by path."""
+    """Forwards everything to ``target``; ``uploads`` counts uploaded objects, ``reads`` downloaded ones, by path.
+
+    ``n_requests`` counts requests of any kind.
+    """
 
     def __init__(self, target: str) -> None:
         self.uploads: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
+        self.n_requests = 0
         self.damage = ""  # an upload whose path begins so loses its last byte
         self._target = urlsplit(target)
         self._local = threading.local()
@@ -29,6 +33,7 @@ class Proxy:
 
     def forward(self, request: BaseHTTPRequestHandler) -> tuple[int, list[tuple[str, str]], bytes]:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        self.n_requests += 1
         url = urlsplit(request.path)
         path = parse_qs(url.query).get("path", [""])[0]
         if request.command == "POST" and url.path.endswith("/objects"):

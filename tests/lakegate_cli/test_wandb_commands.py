@@ -114,6 +114,22 @@ def test_an_offline_run_that_waits_is_named_until_it_was_sent(settings: Settings
     assert "wandb sync" not in CliRunner().invoke(app, ["wandb", "publish"]).output
 
 
+def test_offline_trainings_of_both_runs_are_named_too_with_all_attempts_in_the_order_to_send_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_DIR", raising=False)
+    runs = settings.home / "wandb" / "wandb"
+    names = ["20261101_100000-old-train", "20261102_100000-new-train", "20261103_100000-new-train"]
+    for name in (*names, "20261101_110000-other-train", "20261104_100000-new-compare-abababab"):
+        (runs / f"offline-run-{name}").mkdir(parents=True)
+    compared = str(runs / "offline-run-20261104_100000-new-compare-abababab")
+    keep_report(settings, REPORT.model_copy(update={"trained": ("new", "old"), "wandb_folder": compared}))
+    assert published()[0]["unsent_runs"] == [*(str(runs / f"offline-run-{name}") for name in names), compared]
+    (runs / f"offline-run-{names[0]}" / "run-old-train.wandb.synced").touch()
+    printed = CliRunner().invoke(app, ["wandb", "publish"]).output
+    assert printed.count("wandb sync ") == 3 and names[0] not in printed
+
+
 def test_without_a_report_nothing_is_asked_and_without_a_key_it_is_said(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from lakegate.errors import RegistryError
 from lakegate.lifecycle import training_run
 from lakegate.registry import runs
+from lakegate.settings import Settings
 from lakegate_cli.main import app
 from tests.lifecycle.conftest import Workshop
 from tests.squares import declare_model, write_squares
@@ -43,15 +44,21 @@ def test_two_runs_are_listed_and_stand_side_by_side(trained: tuple[str, list[str
 
     content = json.loads(typed("compare", model, "--json"))
     assert sorted(content["runs"]) == sorted(names)
-    assert content["facts"]["seed"]["values"] == {names[0]: "0", names[1]: "1"}
+    assert content["parameters"]["training.seed"]["values"] == {names[0]: "0", names[1]: "1"}
     assert all(len(values) == 2 for values in content["curves"]["loss"].values())
 
     printed = typed("compare", model, *names, "--into", str(tmp_path / "runs.html"))
-    assert all(name in printed for name in names) and "parameters are the same in all" in printed
+    assert all(printed.count(name) == 2 for name in names) and "The runs differ in: training.seed" in printed
+    assert "facts are the same in all" in printed
     assert (tmp_path / "runs.html").read_text().count("<polyline") >= 2
 
     with pytest.raises(Exception, match=f"{model} has no run 'absent'"):
         typed("compare", model, "absent")
+
+    (Settings.load().home / "runs" / f"{model}-0123456789").mkdir(parents=True)
+    assert "not finished on this machine: 0123456789" in typed("list", model)
+    with pytest.raises(Exception, match=f"run '0123456789' of {model} is not finished"):
+        typed("compare", model, "0123456789")
 
 
 def test_a_run_is_compared_only_after_its_export_and_the_refusal_names_the_command(

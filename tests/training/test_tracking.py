@@ -1,18 +1,17 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lakegate.settings import Settings
 from lakegate.training.tracking import choose_mode, open_tracking
+from tests.wandb_files import read_offline
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 UNREACHABLE = """
 import sys
-import time
 from pathlib import Path
 from lakegate.settings import Settings
 from lakegate.training.tracking import open_tracking
@@ -23,21 +22,16 @@ tracking.finish()
 """
 
 
+def curves(run, name):
+    return [(row["epoch"], row[name]) for row in run.history if name in row]
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb-data"))  # restored after the test
     return tmp_path
-
-
-def wait_for(words, path):
-    """Return the file once it holds ``words``: W&B's own process writes it, on a busy machine some seconds later."""
-    deadline = time.monotonic() + 60
-    while words not in path.read_bytes() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert words in path.read_bytes()
-    return path.read_bytes()
 
 
 def test_a_run_is_offline_without_a_key_and_its_files_hold_what_was_logged(home):
@@ -49,9 +43,24 @@ def test_a_run_is_offline_without_a_key_and_its_files_hold_what_was_logged(home)
     tracking.finish()
     assert tracking.folder is not None
     assert tracking.folder.is_relative_to(home / "wandb")
-    stored = wait_for(b"0.83", tracking.folder / "run-abc-train.wandb")
-    assert b"loss" in stored
+    run = read_offline(tracking.folder)
+    assert (run.config["epochs"], run.summary["map50"], run.exit_code) == (2, 0.83, 0)
+    assert curves(run, "loss") == [(1, 0.5), (2, 0.25)]
+    assert run.metrics == {"epoch": "", "*": "epoch"}  # W&B draws every metric over the epochs
     assert (home / "wandb-data").is_dir()
+
+
+def test_a_training_that_goes_on_logs_the_epochs_before_it_once_and_a_failed_one_is_marked(home):
+    history = [{"loss": 0.5}, {"loss": 0.25, "val_loss": 0.3}, {"loss": 0.125}]
+    tracking = open_tracking(Settings(home=home), "squares", "resumed", {}, notes="trained on squares@v1")
+    tracking.catch_up(history[:2])
+    tracking.log(3, history[2])
+    tracking.catch_up(history)
+    tracking.finish(has_failed=True)
+    run = read_offline(tracking.folder)
+    assert curves(run, "loss") == [(1, 0.5), (2, 0.25), (3, 0.125)]
+    assert curves(run, "val_loss") == [(2, 0.3)]
+    assert (run.notes, run.exit_code) == ("trained on squares@v1", 1)
 
 
 def test_two_runs_in_one_process_do_not_mix(home):
@@ -63,8 +72,7 @@ def test_two_runs_in_one_process_do_not_mix(home):
     judge.finish()
     assert train.folder is not None
     assert train.id != judge.id
-    wait_for(b"loss", train.folder / "run-both-train.wandb")
-    assert b"only_judged" not in (train.folder / "run-both-train.wandb").read_bytes()
+    assert [set(row) & {"loss", "only_judged"} for row in read_offline(train.folder).history] == [{"loss"}]
 
 
 def test_an_unreachable_server_is_a_note_and_the_run_goes_on_offline(tmp_path):
