@@ -19,12 +19,11 @@ def suggest_gates(
     run: RunOption = "production",
     noise: Annotated[bool, typer.Option("--noise", help="Also use what other seeds alone change (measure-noise).")] = False,
 ) -> None:
-    """Print first rules for [gate] as TOML, each with its reason, from what a run does now."""
+    """Print first rules of the gate as TOML, each with its reason, from what a run does now."""
     from lakegate.lifecycle.noise_runs import suggest_gate
 
     settings = Settings.load()
-    with shown_progress(True) as say:
-        text = suggest_gate(LakeClient(settings), settings, model, run, noise, say)
+    text = suggest_gate(LakeClient(settings), settings, model, run, noise)
     console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 

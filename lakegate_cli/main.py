@@ -10,6 +10,7 @@ from lakegate_cli import (
     data_commands,
     demo_commands,
     exchange_commands,
+    export_commands,
     gate_commands,
     merge_commands,
     model_commands,
@@ -40,6 +41,7 @@ data_commands.app.command("export")(exchange_commands.export)
 data_commands.app.command("frames")(exchange_commands.frames)
 data_commands.app.command("merge")(merge_commands.merge)
 data_commands.app.command("blame")(merge_commands.blame)
+model_commands.app.command("export")(export_commands.export)
 model_commands.app.command("watch")(watch_commands.watch)
 model_commands.app.command("suggest-gates")(gate_commands.suggest_gates)
 model_commands.app.command("measure-noise")(gate_commands.measure_noise)

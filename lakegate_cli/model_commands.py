@@ -78,6 +78,7 @@ def train(
         print_json({"model": model, "runs": new or before, "new": bool(new), "flow_run": finished.url})
     else:
         console().print(f"runs of {model}: {', '.join(new or before)}{'' if new else ' (found, nothing to train)'}")
+        console().print(f"next: lakegate model export {model} {(new or ['RUN'])[0]}", markup=False)
 
 
 def _known_runs(settings: Settings, model: str) -> list[str]:

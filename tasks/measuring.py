@@ -23,6 +23,6 @@ def compare_noise_runs(model: str, run: str, plans: Sequence[RunPlan]) -> str:
     """Compare each repeated run with the first, keep the noise, and leave it on the run; return it in words."""
     settings = settings_for("")
     noise = noise_runs.compare_noise_runs(LakeClient(settings), settings, model, run, plans, get_run_logger().info)
-    rows = [{"column": cell.name, noise.unit + "s": cell.n_units, "flips": str(cell.n_flips)} for cell in noise.cells]
+    rows = [{"column": cell.name, noise.unit + "s": cell.n_units, "flips": cell.words} for cell in noise.cells]
     show_table(artifact_key("noise", model), rows, f"What {len(noise.runs)} other seeds alone change")
     return noise.words("all")

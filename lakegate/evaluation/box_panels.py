@@ -3,6 +3,7 @@
 import numpy as np
 
 from lakegate.detections import iou_matrix
+from lakegate.evaluation.gate_words import numbers
 from lakegate.evaluation.judged import Flip, JudgedSample, NearPrediction, Panel
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.scoring import ScoredDetections, Truth
@@ -43,9 +44,18 @@ def hit_words(near: NearPrediction | None) -> str:
 
 def miss_words(near: NearPrediction | None) -> str:
     """Say why a model did not find an object, as the end of a sentence."""
-    if near is None:
+    if near is None or near.iou < FAINT_IOU:
         return ": it predicts nothing there"
-    return f": its nearest box is {near.label}, score {near.score:.2f}, IoU {near.iou:.2f}, and {near.why_not}"
+    return f": its nearest box is {near.label}, score {near.score:.2f}, IoU {_iou_words(near.iou)}, and {near.why_not}"
+
+
+def _iou_words(iou: float) -> str:
+    """Write an IoU so that it is not taken for the limit when it is below.
+
+    >>> _iou_words(0.4982), _iou_words(0.391)
+    ('0.498', '0.39')
+    """
+    return numbers(iou, MATCH_IOU, decimals=2)[0]
 
 
 def _what_is_there(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:
@@ -57,7 +67,7 @@ def _what_is_there(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) ->
         return "nothing is labelled there"
     name = labels[int(truth.labels[best])]
     if iou_T[best] < MATCH_IOU:
-        return f"it overlaps the nearest object ({name}) by only {iou_T[best]:.2f}"
+        return f"it overlaps the nearest object ({name}) by only {_iou_words(float(iou_T[best]))}"
     return f"it is a second box on one {name}" if name == flip.label else f"the object there is labelled {name}"
 
 

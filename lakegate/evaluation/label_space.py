@@ -50,13 +50,16 @@ def label_space(candidate: Sequence[str], baseline: Sequence[str] | None, rename
 
     Args:
         baseline: its labels in its order; None where there is no baseline.
-        rename: old name to new name, as ``[rename]`` of the judged version declares it. It is followed where the baseline
-            knows the old name and the candidate knows the new one and no longer the old one.
+        rename: old name to new name, as ``[rename]`` of the judged version declares it. It is followed for every model that
+            knows the old name, unless the candidate tells the two names apart.
     """
+    models = [candidate] if baseline is None else [candidate, baseline]
     renamed = {
-        old: new for old, new in rename.items() if old in (baseline or ()) and old not in candidate and new in candidate
+        old: new
+        for old, new in rename.items()
+        if any(old in model for model in models) and not (old in candidate and new in candidate)
     }
-    names = [tuple(candidate)] + ([] if baseline is None else [tuple(renamed.get(label, label) for label in baseline)])
+    names = [tuple(renamed.get(label, label) for label in model) for model in models]
     labels = tuple(dict.fromkeys(label for own in names for label in own))
     own = tuple(_view(each, labels) for each in names)
     is_common = np.logical_and.reduce([view.known for view in own])

@@ -19,9 +19,10 @@ class NoiseInCell:
         return max(self.n_flips, default=0)
 
     @property
-    def mean(self) -> float:
-        """The flips of a pair, on average."""
-        return sum(self.n_flips) / len(self.n_flips) if self.n_flips else 0.0
+    def words(self) -> str:
+        """From the fewest to the most flips of a pair: ``4 to 7``."""
+        fewest = min(self.n_flips, default=0)
+        return f"{fewest} to {self.largest}" if fewest < self.largest else str(fewest)
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class SeedNoise:
         """Say how many units flip by the seed alone in a column, or on all test samples where that is not known; "" for none.
 
         >>> SeedNoise("m", "r", "", (), (1,), ("s",), "object", (NoiseInCell("all", 40, (1, 2)),), {}).words("all")
-        '1.5 of 40 objects flip by the seed alone'
+        '1 to 2 of 40 objects flip by the seed alone'
         """
         found = self.in_cell(name)
         where = "" if found is not None else " on all test samples"
         found = found or self.in_cell(CELL_ALL)
         if found is None or not found.n_units:
             return ""
-        return f"{found.mean:.3g} of {found.n_units} {self.unit}s flip by the seed alone{where}"
+        return f"{found.words} of {found.n_units} {self.unit}s flip by the seed alone{where}"

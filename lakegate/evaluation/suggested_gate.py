@@ -6,6 +6,7 @@ from math import ceil, floor
 
 from lakegate.evaluation.bootstrap import CONFIDENCE
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES
+from lakegate.evaluation.gate_words import UNITS
 from lakegate.evaluation.matrix import Cell, Interval
 from lakegate.evaluation.seed_noise import SeedNoise
 from lakegate.gate_rules import CELL_ALL, CELL_DIFF, CELL_OLD, metric_facts
@@ -40,25 +41,33 @@ def suggest_rules(
     """
     judged = cells[0]
     metric = MAIN_METRIC[task]
-    rules = [*_floor(judged, metric), *(rule for label in labels for rule in _floor(judged, "recall", label))]
-    rules += [rule for cell in cells[1:] if cell.kind == "slice" for rule in _floor(cell, "recall")]
+    unit = UNITS[task]
+    rules = [*_floor(judged, metric, unit), *(rule for label in labels for rule in _floor(judged, "recall", unit, label))]
+    rules += [rule for cell in cells[1:] if cell.kind == "slice" for rule in _floor(cell, "recall", unit)]
     rules += _falls(judged, FALL_METRIC[task], noise)
     rules += [
         SuggestedRule(f"recall.{CELL_DIFF}.min", rule.limit, "as on all test samples: new data is no reason to be worse")
-        for rule in _floor(judged, "recall")
+        for rule in _floor(judged, "recall", unit)
     ]
     return [*rules, *_flips(noise)]
 
 
-def _floor(cell: Cell, metric: str, label: str = "") -> Iterator[SuggestedRule]:
+def _floor(cell: Cell, metric: str, unit: str, label: str = "") -> Iterator[SuggestedRule]:
+    """Suggest the lower end of the interval; nothing where that is no more than 0, which any model reaches."""
     interval, value = _interval(cell, metric, label), cell.value(metric, label)
     if interval is None or value is None or cell.n_samples < MIN_SAMPLES or cell.n_objects.get(label, 0) < MIN_OBJECTS:
         return
     column = CELL_ALL if cell.kind == "all" else cell.name
     key = ".".join(part for part in (metric, column, label, "min") if part)
-    measured = f"{value:.3f} on {cell.n_samples} test samples, {SURE} interval {interval[0]:.3f} to {interval[1]:.3f}"
-    low = interval[0] if interval[0] < interval[1] else value - 3 / cell.n_objects[label]  # no error in n: the rule of three
-    yield SuggestedRule(key, round(max(floor(low / STEP + 1e-9) * STEP, 0.0), 2), f"measured {measured}")
+    n_units = cell.n_objects[label]
+    of = f"{n_units} {unit}s in {cell.n_samples} test samples" if label else f"{cell.n_samples} test samples"
+    if interval[0] < interval[1]:
+        low, sure = interval[0], f"{SURE} interval {interval[0]:.3f} to {interval[1]:.3f}"
+    else:
+        low = value - 3 / n_units  # the rule of three
+        sure = f"and in no draw another value: {n_units} {unit}s prove no more than this"
+    if (limit := round(floor(low / STEP + 1e-9) * STEP, 2)) > 0:
+        yield SuggestedRule(key, limit, f"measured {value:.3f} on {of}, {sure}")
 
 
 def _falls(cell: Cell, metric: str, noise: SeedNoise | None) -> Iterator[SuggestedRule]:
@@ -80,7 +89,7 @@ def _flips(noise: SeedNoise | None) -> Iterator[SuggestedRule]:
     if found is None or noise is None or not found.n_units:
         return
     share = found.largest / found.n_units
-    flips = f"{min(found.n_flips)} to {found.largest} of {found.n_units} {noise.unit}s"
+    flips = f"{found.words} of {found.n_units} {noise.unit}s"
     reason = f"{len(noise.runs)} other seeds alone flip {flips}"
     limit = max(ceil(UNDECIDED * share / STEP - 1e-9) * STEP, STEP)
     yield SuggestedRule(f"negative_flip_rate.{CELL_OLD}.max", round(limit, 2), f"{reason}; half as many more are allowed")

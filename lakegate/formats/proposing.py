@@ -129,11 +129,10 @@ def _policy(reading: Reading, measured: MeasuredImages, leaking: set[str]) -> li
     lines = []
     if bad:
         first = _one_line(min(bad))
-        lines.append(
-            f"# {len(bad)} samples cannot be published as they are (the first is {first}); the report of a version names each."
-        )
+        some = "1 sample" if len(bad) == 1 else f"{len(bad)} samples"
+        lines.append(f"# {some} cannot be published as they are (the first is {first}); the report of a version names each.")
     if leaking:
-        lines.append(f"# {len(leaking)} of them look like an image of a split that models are judged on")
+        lines.append(f"# {len(leaking)} of them: looks like an image of a split that models are judged on")
     if n_unseen:
         lines.append(f"# {n_unseen} images were not looked at yet: they may be broken, or look like one of another split")
     words = 'they are shown and kept out; "refuse" stops the version until they are corrected'

@@ -50,19 +50,33 @@ def export(client: LakeClient, settings: Settings, model: str, run: str, say: Sa
     Raises:
         UnknownName: no such run. ParityFailed: ONNX computes something else. Unattested: the data is not attested.
     """
-    record = runs.find_run(client, model, run)
-    if record is None:
-        raise UnknownName(f"{model} has no run '{run}'{nearest(run, runs.list_runs(client, model))}")
+    record = _known(client, model, run)
     if runs.find_artifact(client, model, run, runs.ONNX) is None:
-        record = _export(client, settings, model, record)
+        _export(client, settings, model, record)
     else:
         say(f"run {run} is exported already")
-    exported = ExportedRun(model, runs.reference(client, model, run), record)
+    exported = find_export(client, model, run)
     say(exported.sentence())
     return exported
 
 
-def _export(client: LakeClient, settings: Settings, model: str, record: RunRecord) -> RunRecord:
+def find_export(client: LakeClient, model: str, run: str) -> ExportedRun:
+    """Return a run that was exported.
+
+    Raises:
+        UnknownName: no such run. RegistryError: it was not exported yet.
+    """
+    return ExportedRun(model, runs.reference(client, model, run), _known(client, model, run))
+
+
+def _known(client: LakeClient, model: str, run: str) -> RunRecord:
+    record = runs.find_run(client, model, run)
+    if record is None:
+        raise UnknownName(f"{model} has no run '{run}'{nearest(run, runs.list_runs(client, model))}")
+    return record
+
+
+def _export(client: LakeClient, settings: Settings, model: str, record: RunRecord) -> None:
     started = time.monotonic()
     declaration = stored_declaration(client, model, record.run_id)
     folder = settings.home / "runs" / f"{model}-{record.run_id}-export"
@@ -82,7 +96,6 @@ def _export(client: LakeClient, settings: Settings, model: str, record: RunRecor
     runs.commit_run(client, model, record.run_id, files, f"Export {model} run {record.run_id} to ONNX")
     exported.path.unlink(missing_ok=True)
     folder.rmdir()
-    return record
 
 
 def stored_declaration(client: LakeClient, model: str, run: str) -> ModelDeclaration:

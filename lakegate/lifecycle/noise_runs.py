@@ -70,7 +70,8 @@ def compare_noise_runs(
     matrices = []
     for plan in plans:
         pair = comparison.plan_comparison(client, settings, model, plan.run_id, record.run_id, references)
-        matrices.append(judged_matrix(client, settings, replace(pair, declaration=declaration), say))
+        matrices.append(judged_matrix(client, settings, replace(pair, declaration=declaration)))
+        say(f"seed {plan.seed}: run {plan.run_id} is compared with run {record.run_id}")
     noise = SeedNoise(
         model=model,
         run=record.run_id,
@@ -87,9 +88,9 @@ def compare_noise_runs(
     return noise
 
 
-def judged_matrix(client: LakeClient, settings: Settings, plan: comparison.ComparisonPlan, say: Say) -> StoredMatrix:
-    """Compare as planned, and return the matrix from the evidence."""
-    comparison.judge(client, settings, plan, say)
+def judged_matrix(client: LakeClient, settings: Settings, plan: comparison.ComparisonPlan) -> StoredMatrix:
+    """Compare as planned, and return the matrix from the evidence; its verdict is nobody's question here and is not said."""
+    comparison.judge(client, settings, plan, lambda _line: None)
     path = f"comparisons/{plan.key}/matrix.json"
     return read_matrix(client.read(REPOSITORY, EVIDENCE, path), path)
 
@@ -111,7 +112,7 @@ def _largest_changes(matrices: Sequence[StoredMatrix]) -> dict[str, float]:
     return {metric: round(change, 6) for metric, change in changes.items()}
 
 
-def suggest_gate(client: LakeClient, settings: Settings, model: str, run: str, with_noise: bool, say: Say) -> str:
+def suggest_gate(client: LakeClient, settings: Settings, model: str, run: str, with_noise: bool) -> str:
     """Return a first ``[gate]`` as TOML, from what a run does on the versions that it trained on.
 
     Raises:
@@ -125,7 +126,7 @@ def suggest_gate(client: LakeClient, settings: Settings, model: str, run: str, w
         raise BadInput(f"what other seeds change was not measured for run {record.run_id}; {todo} does it")
     references = [version.reference for version in _versions(record)]
     plan = comparison.plan_comparison(client, settings, model, record.run_id, comparison.NONE, references)
-    matrix = judged_matrix(client, settings, replace(plan, declaration=declaration), say)
+    matrix = judged_matrix(client, settings, replace(plan, declaration=declaration))
     rules = suggest_rules(matrix.cells, record.task, record.labels, noise)
     head = f"# first rules for {model}, from run {record.run_id} on {', '.join(references)}; change what you know better"
     return "\n".join([head, "[gate]", *(rule.to_toml() for rule in rules)]) + "\n"

@@ -105,7 +105,7 @@ def reference(client: LakeClient, model: str, run: str) -> RunReference:
         raise UnknownName(f"{model} has no run '{run}'{nearest(run, known)}; `lakegate model log {model}` lists them")
     digest = find_artifact(client, model, run, ONNX)
     if digest is None:
-        raise RegistryError(f"run {run} of {model} has no {ONNX}; export it first (flow export_model)")
+        raise RegistryError(f"run {run} of {model} has no {ONNX}; export it first: lakegate model export {model} {run}")
     return RunReference(run_id=run, commit=commit, model_sha256=digest)
 
 

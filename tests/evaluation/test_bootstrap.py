@@ -43,5 +43,10 @@ def test_among_many_samples_the_worst_are_still_found() -> None:
 
 def test_without_a_baseline_no_difference_is_told() -> None:
     assert set(a_cell(20, [index % 3 for index in range(20)]).intervals()) == {"candidate"}
-    matrix = a_matrix({"all": Column([1] * 20, [2] * 20, [2] * 20)})
-    assert matrix.cells[0].intervals["difference"]["recall"][""] != (0.0, 0.0)
+
+
+def test_what_no_draw_changes_has_no_interval_that_claims_to_be_sure() -> None:
+    told = a_matrix({"all": Column([1] * 20, [2] * 20, [2] * 20)}).cells[0].intervals
+    assert told["candidate"]["recall"][""] == (0.5, 0.5) and "" not in told["difference"]["recall"]
+    varied = a_matrix({"all": Column([1] * 19 + [2], [2] * 20, [2] * 20)}).cells[0].intervals
+    assert varied["difference"]["recall"][""][0] < varied["difference"]["recall"][""][1]

@@ -34,6 +34,14 @@ def test_two_old_labels_may_be_merged_into_one_and_a_label_that_the_candidate_st
     assert space.renamed == {"zelle": "cell"}
 
 
+def test_models_that_both_know_the_old_name_are_compared_under_the_new_one() -> None:
+    space = label_space(("zelle", "plate"), ("plate", "zelle"), {"zelle": "cell"})
+    assert (space.labels, space.common) == (("cell", "plate"), ("cell", "plate"))
+    assert label_space(("zelle",), None, {"zelle": "cell"}).labels == ("cell",)
+    older = label_space(("zelle", "plate"), ("cell", "plate"), {"zelle": "cell"})
+    assert older.common == ("cell", "plate")
+
+
 def test_without_a_baseline_everything_that_the_candidate_knows_is_compared() -> None:
     space = label_space(("a", "b"), None, {"c": "a"})
     assert (space.common, space.known_only_by(0), len(space.own)) == (("a", "b"), (), 1)
@@ -79,6 +87,15 @@ def test_a_label_that_only_the_baseline_knows_is_a_column_of_its_own(world: Worl
     everything = matrix.require_cell("all")
     assert (everything.value("recall"), everything.value("recall", row="baseline")) == (1.0, 0.0)
     assert everything.value("false_per_image", row="baseline") == 0
+
+
+def test_two_models_from_before_a_rename_are_judged_on_the_version_after_it(world: World) -> None:
+    now = world.version({number: [object_at(0)] for number in range(6)})
+    renamed = replace(now, declaration=now.declaration.model_copy(update={"rename": {"zelle": "cell"}}))
+    hits = {number: [found(0)] for number in range(6)}
+    candidate, baseline = (world.model(name, hits, labels=("zelle", "plate")) for name in ("new", "old"))
+    cell = compare(candidate, baseline, renamed, None, world.settings, n_latency_images=0).require_cell("all")
+    assert [cell.value("recall", "cell", row) for row in ("candidate", "baseline")] == [1.0, 1.0]
 
 
 def test_a_renamed_label_of_the_baseline_is_the_same_label(world: World) -> None:

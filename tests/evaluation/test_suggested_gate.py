@@ -23,7 +23,7 @@ def test_a_floor_is_the_lower_end_of_the_interval_with_its_reason() -> None:
     assert set(rules) == {"recall.all.cell.min", "recall.night.min", "recall.diff.min"}
     low, high = matrix.cells[0].intervals["candidate"]["recall"]["cell"]
     assert low - 0.01 < rules["recall.all.cell.min"].limit <= low
-    reason = f"measured 0.750 on 200 test samples, 95 % interval {low:.3f} to {high:.3f}"
+    reason = f"measured 0.750 on 600 objects in 200 test samples, 95 % interval {low:.3f} to {high:.3f}"
     assert rules["recall.all.cell.min"].reason == reason
     assert rules["recall.night.min"].limit < rules["recall.all.cell.min"].limit  # fewer samples, a wider interval
 
@@ -37,8 +37,16 @@ def test_what_was_measured_passes_what_was_suggested_from_it() -> None:
 
 def test_no_error_in_n_objects_is_no_proof_that_there_is_none() -> None:
     matrix = a_matrix({"all": Column(UNITS[:20], UNITS[:20], UNITS[:20])})
-    rules = {rule.key: rule.limit for rule in suggest_rules(matrix.cells, "detection", ["cell"], None)}
-    assert rules["recall.all.cell.min"] == 0.95  # three of sixty
+    rules = {rule.key: rule for rule in suggest_rules(matrix.cells, "detection", ["cell"], None)}
+    assert rules["recall.all.cell.min"].limit == 0.95  # three of sixty
+    assert rules["recall.all.cell.min"].reason.endswith("in no draw another value: 60 objects prove no more than this")
+
+
+def test_a_floor_that_any_model_reaches_is_not_suggested() -> None:
+    matrix = a_matrix({"all": Column([0] * 19 + [1], [0] * 20, [1] * 20)})
+    low, high = matrix.cells[0].intervals["candidate"]["recall"]["cell"]
+    assert low == 0 < high
+    assert "recall.all.cell.min" not in {rule.key for rule in suggest_rules(matrix.cells, "detection", ["cell"], None)}
 
 
 def test_too_few_samples_suggest_nothing() -> None:
@@ -60,6 +68,6 @@ def test_flips_are_told_beside_those_of_the_seed_alone() -> None:
     worse = [hits - (index % 10 == 1) for index, hits in enumerate(HITS)]
     matrix = replace(a_matrix({"all": Column(worse, HITS, UNITS)}), seed_noise=NOISE)
     result = judge([parse_rule("negative_flip_rate.all.max", 0.1)], matrix).results[0]
-    assert result.sentence.endswith("sure. For comparison, 16 of 600 objects flip by the seed alone.")
-    assert NOISE.words("night") == "16 of 600 objects flip by the seed alone on all test samples"
+    assert result.sentence.endswith("sure. For comparison, 12 to 20 of 600 objects flip by the seed alone.")
+    assert NOISE.words("night") == "12 to 20 of 600 objects flip by the seed alone on all test samples"
     assert NOISE.words("old_data") == NOISE.words("all")

@@ -41,7 +41,7 @@ def test_labels_with_quotes_and_other_signs_survive(tmp_path):
 
 def test_an_export_with_bad_samples_proposes_to_quarantine_them_and_counts_them(tmp_path):
     text = propose_dataset_toml(write_voc(tmp_path), None)  # one box of SCENES has no width
-    assert "1 samples cannot be published as they are (the first is south/ä 0001)" in text
+    assert "1 sample cannot be published as they are (the first is south/ä 0001)" in text
     assert parse_dataset("abc", text).on_bad_sample == "quarantine"
 
 
@@ -143,7 +143,7 @@ def test_images_of_two_splits_that_look_alike_are_counted_and_the_proposal_can_b
 
     folder = samples_dir / "grocery" / "dataset" / "train"
     text = propose_dataset_toml(folder, None)
-    assert "# 1 of them look like an image of a split that models are judged on" in text
+    assert "# 1 of them: looks like an image of a split that models are judged on" in text
     declaration = parse_dataset("abc", text)
     screening = screen(import_export(folder, None, declaration).samples, declaration, (), Settings(home=tmp_path))
     assert [item.rule for item in screening.quarantined] == ["no_near_leak_between_splits"]

@@ -24,7 +24,7 @@ def test_the_seed_alone_is_measured_kept_and_shown(workshop: Workshop) -> None:
         noise_runs.base_run(client, model, "production")
     base = train(workshop, model, "v1").training
     with pytest.raises(BadInput, match=f"was not measured for run {base.run_id}; `lakegate model measure-noise {model}`"):
-        noise_runs.suggest_gate(client, settings, model, base.run_id, True, quiet)
+        noise_runs.suggest_gate(client, settings, model, base.run_id, True)
 
     plans = noise_runs.plan_noise_runs(client, settings, model, base.run_id, 1)
     assert [(plan.seed, plan.versions) for plan in plans] == [(base.seed + 1, base.versions)]
@@ -38,7 +38,7 @@ def test_the_seed_alone_is_measured_kept_and_shown(workshop: Workshop) -> None:
     assert find_noise(client, noise_runs.base_run(client, model, base.run_id)) == noise
     assert find_noise(client, noise_runs.base_run(client, model, plans[0].run_id)) == noise  # the same recipe
 
-    text = noise_runs.suggest_gate(client, settings, model, base.run_id, True, quiet)
+    text = noise_runs.suggest_gate(client, settings, model, base.run_id, True)
     limits = tomllib.loads(text)["gate"]
     assert limits["negative_flip_rate.old_data.max"] >= found.largest / found.n_units
     pair = comparison.plan_comparison(client, settings, model, plans[0].run_id, base.run_id, [])

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from lakegate.errors import RegistryError
 from lakegate.lifecycle import training_run
+from lakegate.registry import runs
 from lakegate.settings import Settings
 from lakegate_cli.main import app
 from tests.lifecycle.conftest import Workshop
@@ -30,10 +32,10 @@ def trained(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> tuple[str, l
     return model, names
 
 
-def typed(*words: str) -> str:
-    done = CliRunner().invoke(app, ["run", *words], catch_exceptions=False)
+def typed(*words: str, group: str = "run") -> str:
+    done = CliRunner().invoke(app, [group, *words], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return done.output
+    return done.stdout
 
 
 def test_two_runs_are_listed_and_stand_side_by_side(trained: tuple[str, list[str]], tmp_path: Path) -> None:
@@ -57,3 +59,22 @@ def test_two_runs_are_listed_and_stand_side_by_side(trained: tuple[str, list[str
     assert "not finished on this machine: 0123456789" in typed("list", model)
     with pytest.raises(Exception, match=f"run '0123456789' of {model} is not finished"):
         typed("compare", model, "0123456789")
+
+
+def test_a_run_is_compared_only_after_its_export_and_the_refusal_names_the_command(
+    trained: tuple[str, list[str]], workshop: Workshop
+) -> None:
+    model, (run, _) = trained
+    with pytest.raises(RegistryError, match=f"export it first: lakegate model export {model} {run}"):
+        typed("compare", model, run, "none", "--local", group="model")
+
+    words = typed("export", model, run, "--local", group="model")
+    assert "ONNX against the trained network" in words and f"next: lakegate model compare {model} {run}" in words
+
+    again = json.loads(typed("export", model, run, "--local", "--json", group="model"))
+    assert again["model_sha256"] == runs.find_artifact(workshop.client, model, run, runs.ONNX)
+
+
+def test_help_shows_the_whole_sentence_of_each_command() -> None:
+    printed = " ".join(typed("--help", group="model").split())
+    assert "Print first rules of the gate as TOML" in printed
