@@ -104,6 +104,8 @@ def test_a_release_is_trained_once_and_goes_through_both_stages(released: Person
     assert [(row["release"], row["approved by"], row["in production"]) for row in rows["releases"]] == [
         (1, "grace (one-time code)", "yes")
     ]
+    exported = released.gets("model", "export", "finder", rows["runs"][0]["run"])
+    assert len(exported["model_sha256"]) == 64 and exported["parity"].startswith("ONNX against the trained network")
     again = released.gets("model", "train", "finder", "--version", "squares@v1", "--local")
     assert again["new"] is False
 

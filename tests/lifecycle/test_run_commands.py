@@ -7,8 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lakegate.errors import RegistryError
-from lakegate.lifecycle import training_run
-from lakegate.registry import runs
+from lakegate.lifecycle import comparison, export_run, training_run
 from lakegate.settings import Settings
 from lakegate_cli.main import app
 from tests.lifecycle.conftest import Workshop
@@ -66,13 +65,12 @@ def test_a_run_is_compared_only_after_its_export_and_the_refusal_names_the_comma
 ) -> None:
     model, (run, _) = trained
     with pytest.raises(RegistryError, match=f"export it first: lakegate model export {model} {run}"):
-        typed("compare", model, run, "none", "--local", group="model")
-
-    words = typed("export", model, run, "--local", group="model")
-    assert "ONNX against the trained network" in words and f"next: lakegate model compare {model} {run}" in words
-
-    again = json.loads(typed("export", model, run, "--local", "--json", group="model"))
-    assert again["model_sha256"] == runs.find_artifact(workshop.client, model, run, runs.ONNX)
+        comparison.plan_comparison(workshop.client, workshop.settings, model, run, comparison.NONE, [])
+    with pytest.raises(RegistryError, match="export it first"):
+        export_run.find_export(workshop.client, model, run)
+    exported = export_run.export(workshop.client, workshop.settings, model, run, workshop.lines.append)
+    assert export_run.find_export(workshop.client, model, run) == exported
+    assert "ONNX against the trained network" in exported.sentence()
 
 
 def test_help_shows_the_whole_sentence_of_each_command() -> None:
