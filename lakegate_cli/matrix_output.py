@@ -29,6 +29,9 @@ def print_comparison(stored: "StoredComparison", matrix: "StoredMatrix", page: "
     from lakegate.lifecycle.shown_matrix import matrix_rows, rule_rows
 
     console().print(f"{SYMBOLS[Outcome(stored.verdict)]}: {stored.sentence}\n", markup=False)
+    not_covered = matrix.not_covered and f"Not covered: {'; '.join(matrix.not_covered)}."
+    for line in filter(None, (matrix.against, not_covered)):
+        console().print(f"{line}\n", markup=False)
     print_rows(rule_rows(matrix), "no rule stands in [gate]: nothing was checked")
     console().print()
     print_rows(matrix_rows(matrix), "")

@@ -36,7 +36,12 @@ def matrix_json(matrix: Matrix, verdict: Verdict) -> bytes:
     latency = matrix.measured.latency
     content = evidence(matrix, verdict)
     content["flips"] = [asdict(flip) for flip in matrix.flips]
-    content["verdict"] = {"outcome": verdict.outcome.value, "sentence": verdict.sentence}
+    content["verdict"] = {
+        "outcome": verdict.outcome.value,
+        "sentence": verdict.sentence,
+        "against": verdict.against,
+        "not_covered": list(verdict.not_covered),
+    }
     content["rules"] = [_rule(result, with_numbers=True) for result in verdict.results]
     content["measured"] = asdict(matrix.measured)
     if latency is not None:

@@ -18,6 +18,7 @@ from lakegate.evaluation.gate_words import (
     change_sentence,
     counted,
     flip_sentence,
+    keeps_level,
     label_more,
     level_remedy,
     level_sentence,
@@ -29,7 +30,7 @@ from lakegate.evaluation.matrix import Cell, Matrix
 from lakegate.evaluation.metric_words import DIRECTION_WORDS
 from lakegate.evaluation.performance import NOT_MEASURED, cost
 from lakegate.evaluation.resampling import holm
-from lakegate.evaluation.verdict_words import sum_up, what_is_not_covered
+from lakegate.evaluation.verdict_words import against_baseline, sum_up, what_is_not_covered
 from lakegate.evaluation.waivers import is_held, waive
 from lakegate.gate_rules import CHANGE_KINDS, METRICS, Outcome, Rule, RuleResult, metric_facts
 from lakegate.model_tables import WaiverTable
@@ -51,7 +52,8 @@ class SkippedRule:
 class Verdict:
     """The answer as a whole: one sentence, one result per rule, and the rules that could not apply yet.
 
-    ``not_covered``: what the answer says nothing about, in short words.
+    ``not_covered``: what the answer says nothing about, in short words. ``against``: the headline metrics and flips beside the
+    baseline's, in one sentence; "" without one.
     """
 
     outcome: Outcome
@@ -59,6 +61,7 @@ class Verdict:
     results: tuple[RuleResult, ...]
     skipped: tuple[SkippedRule, ...] = ()
     not_covered: tuple[str, ...] = ()
+    against: str = ""
 
 
 def judge(
@@ -93,9 +96,9 @@ def judge(
     elif outcomes or not results:
         outcome = Outcome.NOT_ENOUGH_DATA
     by_rule = dict(zip(applies, results, strict=True))
-    not_covered = what_is_not_covered(matrix, by_rule)
-    sentence = sum_up(outcome, by_rule, len(skipped), matrix, not_covered)
-    return Verdict(outcome, sentence, results, tuple(skipped), not_covered)
+    sentence = sum_up(outcome, by_rule, len(skipped), matrix)
+    against = "" if matrix.baseline is None else against_baseline(matrix.cells[0], matrix.task, matrix.baseline.run_id)
+    return Verdict(outcome, sentence, results, tuple(skipped), what_is_not_covered(matrix, by_rule, rules), against)
 
 
 def _find(rule: Rule, matrix: Matrix) -> Finding | None:
@@ -133,7 +136,7 @@ def _judge_rule(rule: Rule, matrix: Matrix, finding: Finding | None, is_broken: 
     if rule.kind in CHANGE_KINDS and baseline is not None:
         worse = baseline - candidate if rule.kind == "max_drop" else candidate - baseline
         outcome = _outcome(worse, rule.limit, finding, is_broken)
-        sentence = change_sentence(rule, cell, candidate, baseline, finding, outcome)
+        sentence = change_sentence(rule, cell, candidate, baseline, finding, outcome, matrix.own_metrics)
         result = RuleResult(rule.key, outcome, sentence, worse, rule.limit)
     elif rule.metric == NEGATIVE_FLIPS:
         worse = candidate
@@ -172,7 +175,7 @@ def _with_direction(result: RuleResult, rule: Rule, matrix: Matrix) -> RuleResul
 
 
 def _judge_level(rule: Rule, cell: Cell, value: float) -> RuleResult:
-    holds = value >= rule.limit - TOLERANCE if rule.kind == "min" else value <= rule.limit + TOLERANCE
+    holds = keeps_level(rule, value)
     interval = cell.intervals.get("candidate", {}).get(rule.metric, {}).get(rule.label)
     return RuleResult(
         rule.key,

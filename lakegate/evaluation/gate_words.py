@@ -5,12 +5,18 @@ from math import ceil, floor, log10
 from lakegate.evaluation.bootstrap import ALPHA, CONFIDENCE, Finding
 from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
 from lakegate.evaluation.matrix import Cell, Interval
-from lakegate.gate_rules import CELL_OLD, Outcome, Rule, metric_facts
+from lakegate.evaluation.metric_words import Directions, is_higher_better
+from lakegate.gate_rules import CELL_OLD, Outcome, Rule, RuleResult, metric_facts
 
 SURE = f"{CONFIDENCE * 100:.0f} %"
 TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met
 MAX_DECIMALS = 7
 HARDLY = 50  # times as many samples as there are: nobody labels that many for one rule
+TOO_CLOSE = (
+    "It lies so close to the limit that more data will hardly decide it: give the limit more room with a reason, "
+    "or waive the rule."
+)
+PASS_BEYOND = 3  # of 100: at most so many candidates that are at the limit, or beyond it, pass
 UNITS = {"detection": "object", "classification": "image", "segmentation": "region"}
 FLIPPED = {
     "detection": ("found by the baseline", "missed by the candidate"),
@@ -20,31 +26,53 @@ FLIPPED = {
 
 
 def level_sentence(rule: Rule, cell: Cell, value: float, interval: Interval | None) -> str:
-    """Say the candidate's value, and the limit that it is compared with."""
+    """Say the candidate's value, what the baseline reaches, and the limit that both are compared with."""
     shown, limit = numbers(value, rule.limit)
     bound = "at least {} is required" if rule.kind == "min" else "at most {} is allowed"
     verb = "are" if rule.metric.endswith("_per_image") else "is"
-    sure = "" if interval is None else f" ({SURE} interval {_range(interval, _decimals(shown))})"
-    return f"{on(cell)} {metric_words(rule)} {verb} {shown}{sure}; {bound.format(limit)}."
+    sure = "" if interval is None else f"{SURE} interval {_range(interval, _decimals(shown))}"
+    beside = "; ".join(words for words in (sure, _baseline_level(rule, cell, value)) if words)
+    return f"{on(cell)} {metric_words(rule)} {verb} {shown}{f' ({beside})' if beside else ''}; {bound.format(limit)}."
+
+
+def keeps_level(rule: Rule, value: float) -> bool:
+    """Return True where a value is on the allowed side of a limit on a level."""
+    return value >= rule.limit - TOLERANCE if rule.kind == "min" else value <= rule.limit + TOLERANCE
+
+
+def _baseline_level(rule: Rule, cell: Cell, value: float) -> str:
+    before = cell.value(rule.metric, rule.label, "baseline")
+    if before is None:
+        return ""
+    also = "" if keeps_level(rule, value) else "also "
+    side = "" if keeps_level(rule, before) else f", {also}{'below' if rule.kind == 'min' else 'above'} the limit"
+    return f"baseline: {numbers(before, rule.limit)[0]}{side}"
 
 
 def change_sentence(
-    rule: Rule, cell: Cell, candidate: float, baseline: float, finding: Finding | None, outcome: Outcome
+    rule: Rule,
+    cell: Cell,
+    candidate: float,
+    baseline: float,
+    finding: Finding | None,
+    outcome: Outcome,
+    own: Directions,
 ) -> str:
-    """Say by how much the candidate differs from the baseline, and how sure it is that this is within the limit."""
+    """Say by how much the candidate differs from the baseline, and how sure it is that this is within the limit.
+
+    ``own``: which direction is good, for each metric of ``[metrics]``.
+    """
     worse = baseline - candidate if rule.kind == "max_drop" else candidate - baseline
     noun = "fall" if rule.kind == "max_drop" else "rise"
     verb = "rose" if candidate > baseline else "fell"
     shown, limit = numbers(abs(worse), rule.limit)
     before, after = numbers(baseline, candidate)
     interval = None if finding is None or finding.is_constant else finding.interval
-    if interval is not None and worse < 0:
-        interval = (-interval[1], -interval[0])
-    bounds = "" if interval is None else _range(interval, _decimals(shown))
+    sure = "" if interval is None else f"{SURE} interval: {_change_range(rule, interval, _decimals(shown), own)}"
     if worse == 0:
-        moved = f"stayed at {after}" + (f" ({SURE} interval of the {noun} {bounds})" if bounds else "")
+        moved = f"stayed at {after}{f' ({sure})' if sure else ''}"
     else:
-        moved = f"{verb} by {shown} ({before} → {after}{f'; {SURE} interval {bounds}' if bounds else ''})"
+        moved = f"{verb} by {shown} ({before} → {after}{f'; {sure}' if sure else ''})"
     allowed = f"at most {limit} is allowed" if worse > 0 else f"a {noun} of at most {limit} is allowed"
     return f"{on(cell)} {metric_words(rule)} {moved}; {allowed}{how_sure(finding, outcome)}."
 
@@ -84,21 +112,26 @@ def change_remedy(rule: Rule, cell: Cell, task: str, worse: float, finding: Find
         return ""
     if outcome is Outcome.FAIL and rule.metric == NEGATIVE_FLIPS:
         n_units = cell.n_objects[rule.label]
-        allowed = f"{floor(rule.limit * n_units + TOLERANCE):,} of these {n_units:,}"
-        return f"To hold, at most {allowed} may flip; look at the counter-examples first."
+        allowed = floor(rule.limit * n_units + TOLERANCE)
+        fewer = f"clearly fewer than {allowed:,}" if allowed > 1 else "none"
+        return f"To pass this rule, {fewer} of these {n_units:,} may flip; look at the counter-examples first."
     if outcome is Outcome.FAIL:
-        too_much = numbers(worse - rule.limit, 0.0)[0]
+        most = worse if finding.interval is None else finding.interval[1]  # the whole interval has to lie within the limit
+        too_much = numbers(most - rule.limit, 0.0)[0]
         way = "higher" if rule.kind == "max_drop" else "lower"
-        return f"To hold, {metric} must be {way} by {too_much} or more; look at the counter-examples first."
+        return f"To pass this rule, {metric} must be {way} by about {too_much} or more; look at the counter-examples first."
+    if not finding.test.standard_error > 0:
+        return f"Label more samples{_where(cell)}: these are too few to be sure."
     if finding.n_more is None or finding.n_more > HARDLY * cell.n_samples:
-        return "More data will hardly decide it: improve the candidate, or change the limit with a reason."
+        return TOO_CLOSE
     n_of_label = ceil(finding.n_more * cell.n_objects.get(rule.label, 0) / cell.n_samples)
     units = f"{rule.label} {UNITS[task]}{'' if n_of_label == 1 else 's'}"
     with_label = f" with about {_about(n_of_label)} {units}" if rule.label and n_of_label else ""
     more = label_more(finding.n_more, "sample", f"{_where(cell)}{with_label}").rstrip(".")
     if worse <= rule.limit:
         return f"{more}: if what was measured is true, the rule holds then."
-    too_much = numbers(worse - rule.limit, 0.0)[0]
+    is_flips = rule.metric == NEGATIVE_FLIPS
+    too_much = f"{100 * (worse - rule.limit):.1f} percentage points" if is_flips else numbers(worse - rule.limit, 0.0)[0]
     return f"As measured, it is {too_much} beyond the limit: improve the candidate. {more} to be sure that the rule is broken."
 
 
@@ -106,7 +139,24 @@ def level_remedy(rule: Rule, value: float) -> str:
     """Say what would make a broken rule on a level pass."""
     missing = numbers(abs(rule.limit - value), 0.0)[0]
     way = "rise" if rule.kind == "min" else "fall"
-    return f"To hold, {metric_words(rule)} must {way} by {missing} or more; look at the counter-examples first."
+    return f"To pass this rule, {metric_words(rule)} must {way} by {missing} or more; look at the counter-examples first."
+
+
+def power_words(result: RuleResult) -> str:
+    """Say what this test set lets a rule on a change or on flips see; "" for other rules, and where no draw changes it."""
+    if result.power is None or result.interval is None:
+        return ""
+    is_share = result.key.startswith(NEGATIVE_FLIPS)
+    n_fail = round(100 * result.power)
+    says = f"FAIL in {n_fail} of 100 such tests"
+    if n_fail < 100:
+        says += f", PASS in at most {min(PASS_BEYOND, 100 - n_fail)}, and NOT ENOUGH DATA in the others"
+    return f"A candidate that is truly {'2 percentage points' if is_share else '0.02'} beyond this limit gets {says}."
+
+
+def is_too_close(result: RuleResult) -> bool:
+    """Return True where more data would hardly decide an undecided rule."""
+    return result.remedy == TOO_CLOSE
 
 
 def label_more(count: int, noun: str, where: str) -> str:
@@ -170,6 +220,19 @@ def _decimals(text: str) -> int:
 def _range(interval: Interval, decimals: int) -> str:
     low, high = (_signed(value, decimals) for value in interval)
     return f"{low} to {high}"
+
+
+def _change_range(rule: Rule, interval: Interval, decimals: int, own: Directions) -> str:
+    """Write an interval of a change, more of it is nearer to the limit, without signs: which way each end points is a word."""
+    (low, high), (low_text, high_text) = interval, (f"{abs(side):.{decimals}f}" for side in interval)
+    is_fall = rule.kind == "max_drop"
+    is_worse = is_higher_better(rule.metric, own) is is_fall
+    ahead, back = ("worse", "better") if is_worse else ("down", "up") if is_fall else ("up", "down")
+    if low < 0 < high and float(low_text) and float(high_text):
+        return f"from {low_text} {back} to {high_text} {ahead}"
+    if high <= 0 or not float(high_text):
+        return f"from {high_text} to {low_text} {back}"
+    return f"from {low_text} to {high_text} {ahead}"
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -29,14 +29,14 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
     """Return the verdict, the rules and the matrix; the numbers are those of the page."""
     results = sorted(verdict.results, key=lambda item: _ORDER.index(item.outcome))
     lines = [f"**{SYMBOLS[verdict.outcome]}** {_escape(verdict.sentence)}", ""]
+    lines += [_escape(verdict.against), ""] if verdict.against else []
+    lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""] if verdict.not_covered else []
     lines += [line for item in results if item.waiver for line in (f"⚠ **Waived** {_waiver(item)}", "")]
     lines += [*_table(["verdict", "rule", "what was found"], _rule_lines(results, verdict)), ""]
     shown = shown_cells(matrix.cells)
     for cells in ([cell for cell in shown if cell.kind != "label"], [cell for cell in shown if cell.kind == "label"]):
         if cells:
             lines += [*_table(["", *(_head(matrix, cell) for cell in cells)], _matrix_lines(matrix, cells)), ""]
-    if verdict.not_covered and verdict.outcome is not Outcome.PASS:  # the sentence of a pass says it
-        lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""]
     lines.append(_compared(matrix))
     return "\n".join(lines) + "\n"
 

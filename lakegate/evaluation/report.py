@@ -9,6 +9,7 @@ from lakegate.evaluation.bootstrap import CONFIDENCE, N_REPLICATES, SEED
 from lakegate.evaluation.evidence import evidence_digest, matrix_json
 from lakegate.evaluation.gallery import IMAGES_PER_CHUNK, KIND_TITLES, MAX_IMAGES, Gallery, make_gallery
 from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
+from lakegate.evaluation.gate_words import power_words
 from lakegate.evaluation.judged import FLIP_KINDS
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
@@ -26,6 +27,7 @@ from lakegate.evaluation.tables import (
     shown_cells,
     sizes_of,
 )
+from lakegate.evaluation.verdict_words import label_words
 from lakegate.gate_rules import Outcome, RuleResult
 from lakegate.html import render
 from lakegate.task_types.registry import task_type
@@ -77,6 +79,8 @@ def render_matrix_html(
         verdict=verdict,
         results=results,
         bars={item.key: rule_bar(item) for item in results},
+        powers={item.key: power_words(item) for item in results},
+        labels_judged=label_words(matrix),
         confidence=CONFIDENCE_WORDS,
         unit=unit,
         kinds={cell.kind for cell in matrix.cells},
@@ -109,7 +113,6 @@ def _tables(matrix: Matrix) -> dict[str, Any]:
         "alone": alone,
         "alone_rows": metric_rows(alone, task=task),
         "no_images": absent,
-        "n_compared": len(labels),
         "rows": metric_rows(cells, task=task, own=matrix.own_metrics),
         "flips": flip_rows(cells),
         "error_rows": metric_rows(cells, metrics=error_metrics(cells)),

@@ -24,6 +24,8 @@ class StoredMatrix:
     skipped: tuple[SkippedRule, ...]
     latency: Latency | None
     own_metrics: dict[str, bool | None]
+    against: str  # as in Verdict; "" where an earlier version of Lakegate did not write it
+    not_covered: tuple[str, ...]
 
 
 def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
@@ -43,6 +45,8 @@ def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
             skipped=tuple(SkippedRule(**item) for item in content["skipped"]),
             latency=_latency(content["measured"]["latency"]),
             own_metrics=dict(content["own_metrics"]),
+            against=content["verdict"].get("against", ""),
+            not_covered=tuple(content["verdict"].get("not_covered", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RegistryError(f"{where} is not a comparison of this version of Lakegate ({error}); compare again") from error

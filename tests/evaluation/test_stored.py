@@ -17,6 +17,7 @@ def test_a_kept_matrix_is_read_back_as_it_was(world: World) -> None:
     stored = read_matrix(matrix_json(matrix, verdict))
     assert (stored.cells, stored.coverage, stored.flips) == (matrix.cells, matrix.coverage, matrix.flips)
     assert (stored.rules, stored.skipped, stored.latency) == (verdict.results, verdict.skipped, matrix.measured.latency)
+    assert (stored.against, stored.not_covered) == (verdict.against, verdict.not_covered) and stored.against
 
 
 def test_the_worst_images_have_the_order_of_the_gallery(world: World) -> None:
