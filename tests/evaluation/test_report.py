@@ -140,7 +140,8 @@ def test_the_markdown_shows_the_same_rows_and_rules(world: World) -> None:
     text = matrix_markdown(matrix, verdict)
     assert verdict.sentence in text.splitlines()[0]
     assert "| recall, candidate | 0.500 ████░░░░<br>0.500 to 0.500 | 0.500 ████░░░░" in text
-    assert "| recall, difference | −0.500 worse | −0.500 worse" in text
+    assert "| recall, difference | −0.500 not judged | −0.500 not judged" in text
+    assert "\nNot judged: the difference has no interval" in text
     assert all(result.sentence in text for result in verdict.results)
 
 
