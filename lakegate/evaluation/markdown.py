@@ -37,7 +37,8 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
         if cells:
             lines += [*_table(["", *(_head(matrix, cell) for cell in cells)], _matrix_lines(matrix, cells)), ""]
     if any(NOT_JUDGED in line for line in lines):
-        lines += [f"{NOT_JUDGED.capitalize()}: the difference has no interval, so it cannot be said whether it is more than chance.", ""]
+        words = "the difference has no interval, so it cannot be said whether it is more than chance"
+        lines += [f"{NOT_JUDGED.capitalize()}: {words}.", ""]
     if verdict.not_covered and verdict.outcome is not Outcome.PASS:  # the sentence of a pass says it
         lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""]
     lines.append(_compared(matrix))

@@ -157,11 +157,12 @@ def test_a_first_release_has_a_page_without_flips(world: World) -> None:
     assert "baseline" not in text.replace("Baseline: none", "")
 
 
-@pytest.mark.parametrize("latency", [None, Latency(40, 8.0, 12.0, 8.1, 10.0)])
+@pytest.mark.parametrize("latency", [None, Latency(400, 8.0, 12.0, 8.1, 10.0, (0.9, 1.1), (0.72, 1.5))])
 def test_latency_is_shown_or_said_to_be_missing(world: World, latency: Latency | None) -> None:
     matrix, verdict = judged(world)
     html = render_matrix_html(replace(matrix, measured=replace(matrix.measured, latency=latency)), verdict)
     assert ("12.0 ms" in html) == (latency is not None)
+    assert ("1.20 (0.72 to 1.50)" in html) == ("on the same images: 400 pairs" in html) == (latency is not None)
     assert ("Latency was not measured" in html) == (latency is None)
 
 
