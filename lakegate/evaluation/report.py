@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from lakegate.detections import SCORE_FLOOR
 from lakegate.evaluation.bootstrap import CONFIDENCE, N_REPLICATES, SEED
@@ -12,7 +12,7 @@ from lakegate.evaluation.gate import MIN_OBJECTS, MIN_SAMPLES, Verdict
 from lakegate.evaluation.judged import FLIP_KINDS
 from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matching import MATCH_IOU
-from lakegate.evaluation.matrix import Matrix
+from lakegate.evaluation.matrix import Matrix, Row
 from lakegate.evaluation.performance import cost_table
 from lakegate.evaluation.plots import common_labels, plots_of
 from lakegate.evaluation.rule_bars import rule_bar
@@ -140,9 +140,17 @@ def _flips(matrix: Matrix, gallery: Gallery, unit: str) -> dict[str, Any]:
         "gallery": gallery,
         "images_per_chunk": IMAGES_PER_CHUNK,
         "flip_counts": {kind: sum(flip.kind == kind for flip in matrix.flips) for kind in FLIP_KINDS},
+        "false_in_all": _false_in_all(matrix),
         "flip_meaning": FLIP_MEANING[unit],
         "kind_words": {kind: words.replace("object", unit) for kind, words in KIND_TITLES.items()},
     }
+
+
+def _false_in_all(matrix: Matrix) -> dict[Row, int]:
+    """Return how many false objects each model shows on the first column; none where the task does not count them."""
+    first = matrix.cells[0]
+    rates: dict[Row, float | None] = {row: first.value("false_per_image", row=row) for row in get_args(Row)}
+    return {row: round(rate * first.n_samples) for row, rate in rates.items() if rate is not None}
 
 
 def _named(results: Sequence[RuleResult]) -> dict[str, list[str]]:

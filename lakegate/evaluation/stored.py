@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from lakegate.declarations import ModelTask
 from lakegate.errors import RegistryError
 from lakegate.evaluation.gate import SkippedRule
 from lakegate.evaluation.judged import Flip, NearPrediction
@@ -15,6 +16,7 @@ from lakegate.gate_rules import Outcome, RuleResult, Waiver
 class StoredMatrix:
     """The numbers of ``matrix.json``, without the images and predictions that only the matrix page shows."""
 
+    task: ModelTask
     cells: tuple[Cell, ...]
     coverage: tuple[Coverage, ...]  # the judged version first
     flips: tuple[Flip, ...]
@@ -33,6 +35,7 @@ def read_matrix(data: bytes, where: str = "matrix.json") -> StoredMatrix:
     try:
         content = json.loads(data)
         return StoredMatrix(
+            task=content["task"],
             cells=tuple(_cell(item) for item in content["cells"]),
             coverage=tuple(Coverage(**item) for item in content["coverage"]),
             flips=tuple(_flip(item) for item in content["flips"]),

@@ -4,10 +4,11 @@ from typing import Any
 
 from lakegate.evaluation.markdown import SYMBOLS
 from lakegate.evaluation.stored import StoredMatrix, read_matrix
-from lakegate.evaluation.tables import cell_words, plain_rows
+from lakegate.evaluation.tables import cell_words, count_words, plain_rows
 from lakegate.gate_rules import RuleResult
 from lakegate.lake.client import LakeClient
 from lakegate.registry.store import EVIDENCE, REPOSITORY
+from lakegate.task_types.registry import task_type
 
 
 def stored_matrix(client: LakeClient, key: str) -> StoredMatrix:
@@ -23,7 +24,8 @@ def stored_matrix(client: LakeClient, key: str) -> StoredMatrix:
 
 def matrix_rows(matrix: StoredMatrix) -> list[dict[str, str]]:
     """Return one dict per row of the matrix, the columns named as on the page."""
-    words = {cell.name: f"{cell_words(cell)} ({cell.n_samples} images)" for cell in matrix.cells}
+    unit = task_type(matrix.task).unit
+    words = {cell.name: f"{cell_words(cell)} ({count_words(cell, unit)} images)" for cell in matrix.cells}
     return [{words.get(name, name): text for name, text in row.items()} for row in plain_rows(matrix.cells, matrix.own_metrics)]
 
 

@@ -57,6 +57,12 @@ class _Page(HTMLParser):
         self.text += data
 
 
+def test_new_false_objects_stand_beside_all_false_ones(world: World) -> None:
+    text = " ".join(_Page(render_matrix_html(*judged(world))).text.split())
+    in_all = "in all, the baseline shows 0 on all test samples, the candidate 12"
+    assert f"12 new false objects shown by the candidate only; {in_all}" in text
+
+
 def test_the_page_needs_nothing_from_outside(world: World) -> None:
     html = render_matrix_html(*judged(world))
     page = _Page(html)
