@@ -21,7 +21,7 @@ from lakegate.evaluation.coco_matching import (
     BitArray,
     SampleMatches,
 )
-from lakegate.evaluation.sums import FloatArray64, label_mean
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
 N_LEVELS = 101
@@ -111,7 +111,7 @@ class ApMatches:
 class ApStatistics:
     """``map50`` and ``map`` of one model on S samples under weights: per label, over all labels, and per size.
 
-    A label without objects under these weights has no value (nan); the mean over labels leaves it out or holds its value.
+    A label without objects under these weights has no value (nan) and the mean over labels leaves it out.
     """
 
     metrics: tuple[str, ...] = ("map50", "map")
@@ -120,27 +120,31 @@ class ApStatistics:
         self.labels = tuple(labels)
         self.matches = {size: ApMatches.collect(samples, len(self.labels), size) for size in sizes}
 
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> dict[str, dict[str, FloatArray64]]:
-        """Return metric -> label (``""`` all, ``@small``, ``@medium``, ``@large``) -> (R,); see ``SampleStatistics``."""
+    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
+        """Return metric -> label (``""`` all, ``@small``, ``@medium``, ``@large``) -> (R,)."""
         asked = [name for name in self.metrics if only is None or name in only]
         result: dict[str, dict[str, FloatArray64]] = {name: {} for name in asked}
         thresholds = range(N_THRESHOLDS) if "map" in asked else range(1)
         for size, matches in self.matches.items() if asked else ():
             ap_RTK = matches.ap(weights_RS, thresholds)
-            held_RTK = matches.ap(np.ones((1, weights_RS.shape[1])), thresholds) if hold_labels else None
             for name in asked:
-                ap_RK = _of_thresholds(name, ap_RTK)
-                result[name][size] = label_mean(ap_RK, None if held_RTK is None else _of_thresholds(name, held_RTK)[0])
+                ap_RK = ap_RTK[:, 0] if name == "map50" else ap_RTK.mean(axis=1)
+                result[name][size] = mean_of_said(ap_RK)
                 if size == ALL_SIZES:
                     result[name].update({label: ap_RK[:, index] for index, label in enumerate(self.labels)})
         return result
 
 
-def _of_thresholds(metric: str, ap_RTK: FloatArray64) -> FloatArray64:
-    ap_RK: FloatArray64 = ap_RTK[:, 0] if metric == "map50" else ap_RTK.mean(axis=1)
-    return ap_RK
+def mean_of_said(values_RK: FloatArray64) -> FloatArray64:
+    """Return the mean of each row's numbers, shape (R,); nan for a row that has none.
+
+    >>> mean_of_said(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
+    [1.0, nan]
+    """
+    is_said = ~np.isnan(values_RK)
+    total, n_said = np.where(is_said, values_RK, 0.0).sum(axis=1), is_said.sum(axis=1)
+    mean_R: FloatArray64 = np.divide(total, n_said, out=np.full(len(values_RK), np.nan), where=n_said > 0)
+    return mean_R
 
 
 def _bit(bits: BitArray, threshold: int) -> BoolArray:

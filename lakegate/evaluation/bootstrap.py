@@ -1,7 +1,6 @@
 """One column of the matrix, drawn again many times: intervals, the tests behind the rules, and the samples that matter most.
 
-Both models are weighed alike in each replicate, and whole groups are drawn: frames of one clip are not independent. A mean over
-labels is over the same labels in all replicates.
+Both models are weighed alike in each replicate, and whole groups are drawn: frames of one clip are not independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,8 +116,7 @@ class ResampledCell:
     def _measured_and_drawn(
         self, statistics: SampleStatistics, metrics: Sequence[str], draws: GroupDraws
     ) -> tuple[ByLabel, ByLabel]:
-        drawn = statistics.values(draws.weights, metrics, hold_labels=True)
-        return statistics.values(np.ones((1, len(self.keys))), metrics), drawn
+        return statistics.values(np.ones((1, len(self.keys))), metrics), statistics.values(draws.weights, metrics)
 
     def find(self, metric: str, label: str, kind: str, limit: float) -> Finding:
         """Test how much worse the candidate is against the limit.
@@ -128,7 +126,7 @@ class ResampledCell:
                 value alone, whose limit is then an upper or a lower one.
         """
         draws = self._draws(metric)
-        worse_R = self._worse(draws.weights, metric, label, kind, hold_labels=True)
+        worse_R = self._worse(draws.weights, metric, label, kind)
         worse = float(self._worse(np.ones((1, len(self.keys))), metric, label, kind)[0])
         margin = -limit if kind == "min" else limit
         test = non_inferiority(-worse_R, -worse, margin, ALPHA, draws)
@@ -157,16 +155,16 @@ class ResampledCell:
         if len(self.keys) <= MAX_TRIED:
             return np.arange(len(self.keys))
         weights_RS = self._draws(metric).weights
-        worse_R = self._worse(weights_RS, metric, label, kind, hold_labels=True)
+        worse_R = self._worse(weights_RS, metric, label, kind)
         changes_R = np.nan_to_num(worse_R - np.nanmean(worse_R))
         return np.sort(np.argsort(-(changes_R @ weights_RS), kind="stable")[:MAX_TRIED])
 
-    def _worse(self, weights_RS: Replicates, metric: str, label: str, kind: str, hold_labels: bool = False) -> Replicates:
-        now = self.candidate.values(weights_RS, [metric], hold_labels)[metric][label]
+    def _worse(self, weights_RS: Replicates, metric: str, label: str, kind: str) -> Replicates:
+        now = self.candidate.values(weights_RS, [metric])[metric][label]
         if kind in ("min", "max"):
             return now if kind == "max" else -now
         assert self.baseline is not None
-        rise = now - self.baseline.values(weights_RS, [metric], hold_labels)[metric][label]
+        rise = now - self.baseline.values(weights_RS, [metric])[metric][label]
         return rise if kind == "max_rise" else -rise
 
     def _draws(self, metric: str) -> GroupDraws:

@@ -25,9 +25,7 @@ class FlipStatistics:
     def __init__(self, labels: Sequence[str], units_SK: IntArray, flipped_SK: IntArray) -> None:
         self._labels, self._units_SK, self._flipped_SK = labels, units_SK, flipped_SK
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False  # noqa: ARG002
-    ) -> dict[str, dict[str, Replicates]]:
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
         """Return the rate by label, (R,); nan where no unit was drawn."""
         if only is not None and NEGATIVE_FLIPS not in only:
             return {}

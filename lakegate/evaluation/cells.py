@@ -159,10 +159,8 @@ class _OneLabel:
     def metrics(self) -> tuple[str, ...]:
         return self.statistics.metrics
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> dict[str, dict[str, Replicates]]:
-        return _of_label(self.statistics.values(weights_RS, only, hold_labels), self.label)
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
+        return _of_label(self.statistics.values(weights_RS, only), self.label)
 
 
 def _of_label(values: Mapping[str, Mapping[str, T]], label: str) -> dict[str, dict[str, T]]:

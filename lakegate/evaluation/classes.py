@@ -117,9 +117,9 @@ def class_statistics(judged: Sequence[JudgedClass], labels: Sequence[str]) -> Su
     slots = (ALL_LABELS, *labels)
     formulas = {
         "accuracy": SumMetric(slots, ("right", "true"), pooled_share),
-        "macro_f1": SumMetric(slots, ("right", "true", "named"), _f1, is_label_mean=True),
-        "precision": SumMetric(slots, ("right", "true", "named"), _precision, is_label_mean=True),
-        "recall": SumMetric(slots, ("right", "true"), ratio, is_label_mean=True),
+        "macro_f1": SumMetric(slots, ("right", "true", "named"), _f1),
+        "precision": SumMetric(slots, ("right", "true", "named"), _precision),
+        "recall": SumMetric(slots, ("right", "true"), _recall),
         "calibration_error": SumMetric((ALL_LABELS,), ("gap", "images"), _calibration_error),
     }
     return SumStatistics(sums, formulas)
@@ -143,11 +143,15 @@ def _placed(value_S: Replicates, column_S: IntArray, n_columns: int) -> Replicat
 
 
 def _f1(right_RK: Replicates, true_RK: Replicates, named_RK: Replicates) -> Replicates:
-    return np.where(true_RK > 0, ratio(2 * right_RK, true_RK + named_RK), np.nan)
+    return with_mean(np.where(true_RK > 0, ratio(2 * right_RK, true_RK + named_RK), np.nan))
 
 
 def _precision(right_RK: Replicates, true_RK: Replicates, named_RK: Replicates) -> Replicates:
-    return np.where(true_RK > 0, ratio(right_RK, named_RK), np.nan)
+    return with_mean(np.where(true_RK > 0, ratio(right_RK, named_RK), np.nan))
+
+
+def _recall(right_RK: Replicates, true_RK: Replicates) -> Replicates:
+    return with_mean(ratio(right_RK, true_RK))
 
 
 def _calibration_error(gap_RB: Replicates, images_R1: Replicates) -> Replicates:
@@ -162,6 +166,13 @@ def pooled_share(part_RK: Replicates, whole_RK: Replicates) -> Replicates:
 def with_total(sums_RK: Replicates) -> Replicates:
     """Return the sum over the labels before those of the labels, (R, 1 + K)."""
     return np.hstack([sums_RK.sum(axis=1, keepdims=True), sums_RK])
+
+
+def with_mean(values_RK: Replicates) -> Replicates:
+    """Return the mean over the labels whose value can be said before those of the labels, (R, 1 + K)."""
+    can_be_said_RK = ~np.isnan(values_RK)
+    sum_R1 = np.where(can_be_said_RK, values_RK, 0.0).sum(axis=1, keepdims=True)
+    return np.hstack([ratio(sum_R1, can_be_said_RK.sum(axis=1, keepdims=True)), values_RK])
 
 
 def count_images(truth: ClassTruth, n_labels: int) -> IntArray:

@@ -19,7 +19,7 @@ from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 
-N_LATENCY_IMAGES = 400
+N_LATENCY_IMAGES = 200
 N_NAMED_LABELS = 5
 
 

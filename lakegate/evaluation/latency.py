@@ -19,7 +19,7 @@ from lakegate.imaging import InputImage
 from lakegate.lake.local_version import LocalImage
 
 N_WARM_UP = 5
-FEWEST_PAIRS, LIMIT_S = 40, 10.0  # after so many seconds no more than these pairs are measured
+FEWEST_PAIRS, LIMIT_S = 40, 5.0  # after so many seconds no more than these pairs are measured
 MIN_DRAWN = 4  # pairs; of fewer there is no interval
 FloatArray64 = npt.NDArray[np.float64]
 

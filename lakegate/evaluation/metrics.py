@@ -32,11 +32,9 @@ class DetectionStatistics:
         """Their names."""
         return self._all.metrics
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> dict[str, dict[str, Replicates]]:
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
         """Return metric -> label -> (R,)."""
-        found = self._all.values(weights_RS, only, hold_labels)
+        found = self._all.values(weights_RS, only)
         return {
             metric: {label: value for label, value in by_label.items() if label not in self._unknown}
             for metric, by_label in found.items()

@@ -72,9 +72,7 @@ class OwnStatistics:
         """Their names in ``[metrics]``."""
         return tuple(self._functions)
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False  # noqa: ARG002
-    ) -> dict[str, dict[str, Replicates]]:
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
         """Return metric -> ``""`` -> (R,): the function on each replicate; weights are rounded to whole samples.
 
         Raises:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakegate.errors import BadInput
-from lakegate.evaluation.classes import pooled_share, with_total
+from lakegate.evaluation.classes import pooled_share, with_mean, with_total
 from lakegate.evaluation.sums import SumMetric, SumStatistics, ratio
 from lakegate.evaluation.truth_labels import label_index
 from lakegate.formats.run_lengths import runs_of_text
@@ -162,8 +162,8 @@ def pixel_statistics(judged: Sequence[JudgedRegions], labels: Sequence[str]) -> 
         sums["right"][row, true_N[is_right_N]] = pixels_N[is_right_N]
     slots, needs = (ALL_LABELS, *labels), ("right", "true", "shown")
     formulas = {
-        "miou": SumMetric(slots, needs, _iou, is_label_mean=True),
-        "dice": SumMetric(slots, needs, _dice, is_label_mean=True),
+        "miou": SumMetric(slots, needs, _iou),
+        "dice": SumMetric(slots, needs, _dice),
         "precision": SumMetric(slots, needs, _precision),
         "recall": SumMetric(slots, ("right", "true"), pooled_share),
     }
@@ -171,11 +171,11 @@ def pixel_statistics(judged: Sequence[JudgedRegions], labels: Sequence[str]) -> 
 
 
 def _iou(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:
-    return np.where(true_RK > 0, ratio(right_RK, true_RK + shown_RK - right_RK), np.nan)
+    return with_mean(np.where(true_RK > 0, ratio(right_RK, true_RK + shown_RK - right_RK), np.nan))
 
 
 def _dice(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:
-    return np.where(true_RK > 0, ratio(2 * right_RK, true_RK + shown_RK), np.nan)
+    return with_mean(np.where(true_RK > 0, ratio(2 * right_RK, true_RK + shown_RK), np.nan))
 
 
 def _precision(right_RK: Replicates, true_RK: Replicates, shown_RK: Replicates) -> Replicates:

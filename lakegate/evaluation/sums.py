@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 FloatArray64 = npt.NDArray[np.float64]
 Formula = Callable[..., FloatArray64]
-STAND_IN_SEED = 20261121
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,12 @@ class SumMetric:
     """One metric: which sums it needs, and how its values follow from them.
 
     ``slots`` names what is measured: ``""`` for all labels, a label, ``"@small"`` …; ``formula`` gets the weighted sums named
-    in ``needs``, each (R, n), in that order, and returns (R, len(slots)), nan where the metric cannot be said. Where
-    ``is_label_mean``, the first slot is the mean of the others, and the formula returns those others only.
+    in ``needs``, each (R, n), in that order, and returns (R, len(slots)), nan where the metric cannot be said.
     """
 
     slots: tuple[str, ...]
     needs: tuple[str, ...]
     formula: Formula
-    is_label_mean: bool = False
 
 
 class SumStatistics:
@@ -55,15 +52,8 @@ class SumStatistics:
         """The names of what is measured."""
         return tuple(self.formulas)
 
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> dict[str, dict[str, FloatArray64]]:
-        """Return metric -> slot -> (R,) under R rows of weights of the S samples.
-
-        Args:
-            only: the metrics that are asked.
-            hold_labels: see ``SampleStatistics``.
-        """
+    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
+        """Return metric -> slot -> (R,) under R rows of weights of the S samples; ``only`` names the metrics that are asked."""
         asked = [name for name in self.formulas if only is None or name in only]
         needed = dict.fromkeys(need for name in asked for need in self.formulas[name].needs)
         totals = {name: weights_RS @ self.sums[name] for name in needed}
@@ -71,10 +61,6 @@ class SumStatistics:
         for name in asked:
             metric = self.formulas[name]
             values_RL = metric.formula(*(totals[need] for need in metric.needs))
-            if metric.is_label_mean:
-                ones = (self.sums[need].sum(axis=0, keepdims=True) for need in metric.needs)
-                mean_R = label_mean(values_RL, metric.formula(*ones)[0] if hold_labels else None)
-                values_RL = np.column_stack([mean_R, values_RL])
             result[name] = {slot: values_RL[:, index] for index, slot in enumerate(metric.slots)}
         return result
 
@@ -90,12 +76,10 @@ class JoinedStatistics:
         """The names of what any part measures."""
         return tuple(name for part in self.parts for name in part.metrics)
 
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> dict[str, dict[str, FloatArray64]]:
-        """Return metric -> slot -> (R,) of all parts that measure something that is asked; see ``SampleStatistics``."""
+    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
+        """Return metric -> slot -> (R,) of all parts that measure something that is asked."""
         asked = [part for part in self.parts if only is None or set(part.metrics) & set(only)]
-        return {name: dict(values) for part in asked for name, values in part.values(weights_RS, only, hold_labels).items()}
+        return {name: dict(values) for part in asked for name, values in part.values(weights_RS, only).items()}
 
 
 def ratio(above: FloatArray64, below: FloatArray64) -> FloatArray64:
@@ -107,28 +91,3 @@ def ratio(above: FloatArray64, below: FloatArray64) -> FloatArray64:
     above, below = np.broadcast_arrays(above, below)
     result: FloatArray64 = np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
     return result
-
-
-def label_mean(values_RK: FloatArray64, measured_K: FloatArray64 | None = None) -> FloatArray64:
-    """Return the mean over the labels in each row, shape (R,); nan for a row that has none.
-
-    Args:
-        values_RK: of each label, 0..1, nan where it cannot be said.
-        measured_K: the values with every sample counted once. Where it is given, a label that has one is in the mean of each
-            row: where a row says nothing on it, a 1 or a 0 stands in at random, by a chance between the value and 1/2. Such a
-            label rests on two or three samples, so what it would be on others is open; its value itself would look sure.
-            Equal shapes get equal chances, so that two models do not differ by them.
-
-    >>> label_mean(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
-    [1.0, nan]
-    >>> drawn = label_mean(np.full((10_000, 2), [0.9, np.nan]), np.array([0.9, 0.3]))
-    >>> sorted(set(drawn.round(2).tolist())), round(float(drawn.mean()), 2)  # 0.4 stands half-way between 0.3 and 0.5
-    ([0.45, 0.95], 0.65)
-    """
-    told_RK = values_RK
-    if measured_K is not None:
-        chance_RK = np.random.default_rng(STAND_IN_SEED).random(values_RK.shape)
-        stand_in_RK = np.where(np.isnan(measured_K), np.nan, chance_RK < (measured_K + 0.5) / 2)
-        told_RK = np.where(np.isnan(values_RK), stand_in_RK, values_RK)
-    is_said = ~np.isnan(told_RK)
-    return ratio(np.where(is_said, told_RK, 0.0).sum(axis=1), is_said.sum(axis=1))

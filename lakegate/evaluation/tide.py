@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakegate.detections import BoolArray, IntArray
-from lakegate.evaluation.average_precision import ApMatches
+from lakegate.evaluation.average_precision import ApMatches, mean_of_said
 from lakegate.evaluation.coco_matching import (
     ALL_BITS,
     ALL_SIZES,
@@ -19,7 +19,7 @@ from lakegate.evaluation.coco_matching import (
     best_of_each_label,
     exact_iou,
 )
-from lakegate.evaluation.sums import FloatArray64, label_mean
+from lakegate.evaluation.sums import FloatArray64
 from lakegate.imaging import FloatArray
 
 FOUND_IOU, BACKGROUND_IOU = 0.5, 0.1
@@ -77,13 +77,10 @@ class TideStatistics:
         self.labels = tuple(labels)
         self.samples = samples
 
-    def values(
-        self, weights_RS: FloatArray64, only: Collection[str] | None = None, hold_labels: bool = False  # noqa: ARG002
-    ) -> dict[str, dict[str, FloatArray64]]:
+    def values(self, weights_RS: FloatArray64, only: Collection[str] | None = None) -> dict[str, dict[str, FloatArray64]]:
         """Return metric -> label (``""``: the mean over the labels with objects) -> (R,).
 
-        A label none of whose objects is left when the missed ones are taken out gains nothing, as in TIDE. No intervals are
-        made of them, so ``hold_labels`` changes nothing: each kind of error is another pass of average precision.
+        A label none of whose objects is left when the missed ones are taken out gains nothing, as in TIDE.
         """
         asked = [error for error in ERRORS if only is None or f"tide_{error}" in only]
         result: dict[str, dict[str, FloatArray64]] = {}
@@ -92,7 +89,7 @@ class TideStatistics:
             after_RK = self._ap50(error, weights_RS)
             gain_RK = np.where(np.isnan(after_RK), 0.0 * before_RK, after_RK - before_RK)
             by_label = {label: gain_RK[:, index] for index, label in enumerate(self.labels)}
-            result[f"tide_{error}"] = {"": label_mean(gain_RK), **by_label}
+            result[f"tide_{error}"] = {"": mean_of_said(gain_RK), **by_label}
         return result
 
     def count(self, error: str) -> int:

@@ -51,16 +51,12 @@ class SampleStatistics(Protocol):
         """The names of the metrics, as in ``gate_rules.METRICS``."""
         ...
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False
-    ) -> Mapping[str, Mapping[str, Replicates]]:
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> Mapping[str, Mapping[str, Replicates]]:
         """Return metric -> label -> values (R,), nan where it cannot be said (no object of that label, say).
 
         Args:
             weights_RS: how often each sample counts in each replicate, float64 (R, S); a row of ones is the point estimate.
             only: the metrics that are wanted; None for all.
-            hold_labels: a mean over labels is over those that have a value with every sample counted once, in each
-                replicate (:func:`lakegate.evaluation.sums.label_mean`). Else it leaves out what a row cannot say.
         """
         ...
 

@@ -26,9 +26,7 @@ class Shares:
     def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def values(
-        self, weights_RS: Replicates, only: Collection[str] | None = None, hold_labels: bool = False  # noqa: ARG002
-    ) -> dict[str, dict[str, Replicates]]:
+    def values(self, weights_RS: Replicates, only: Collection[str] | None = None) -> dict[str, dict[str, Replicates]]:
         assert only is None or self.metric in only
         units_R = weights_RS @ self.units
         share_R = np.divide(weights_RS @ self.hits, units_R, out=np.full(len(units_R), np.nan), where=units_R > 0)
