@@ -188,7 +188,7 @@ def _undecided(rules: Sequence[tuple[Rule, RuleResult]], subject: str) -> str:
     kinds = [
         (n_more, "needs more test data", "need more test data"),
         (n_close, "lies too close to its limit", "lie too close to their limits"),
-        (n_other, "cannot be judged", "cannot be judged"),
+        (n_other, "cannot be decided", "cannot be decided"),
     ]
     told = [(count, one if count == 1 else more) for count, one, more in kinds if count]
     if len(told) == 1:

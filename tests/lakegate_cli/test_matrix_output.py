@@ -48,7 +48,7 @@ def test_a_person_reads_the_verdict_the_rules_and_the_matrix(
 ) -> None:
     text = printed(kept, "text", capsys)
     assert text.startswith("✗ FAIL: counter run new must not replace run old.")
-    assert "recall.all.min = 0.9" in text and "the diff (6 images)" in text and "−0.500 worse" in text
+    assert "recall.all.min = 0.9" in text and "the diff (6 images)" in text and "−0.500 not judged" in text
     assert "Against run old on all test samples: " in text and "\nNot covered: " in text
     assert text.rstrip().endswith(PAGE.url)
 
