@@ -19,7 +19,7 @@ from lakegate.lake.local_version import LocalImage, LocalVersion
 from lakegate.settings import Settings
 from lakegate.task_types.registry import task_type
 
-N_LATENCY_IMAGES = 40
+N_LATENCY_IMAGES = 200
 N_NAMED_LABELS = 5
 
 
@@ -43,7 +43,8 @@ def compare(
         baseline_version: the version of the same dataset that the baseline was released on; None: all samples count as added.
         further: versions by their reference in ``[data] evaluate`` (``name`` or ``name:slice``); the judged dataset's own
             name is skipped, its samples are judged already.
-        n_latency_images: how many times one image goes through each model for latency; 0: latency and memory are not measured.
+        n_latency_images: how many times, at most, one image goes through each model for latency; 0: neither latency nor
+            memory is measured.
         progress: called with (images done, images to compute) per model and dataset.
 
     Raises:

@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 from lakegate.evaluation.bootstrap import ALPHA, Finding
 from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
 from lakegate.evaluation.gate_words import (
+    MEASURE_AGAIN,
     TOLERANCE,
     UNITS,
     change_remedy,
     change_sentence,
+    cost_sentence,
     counted,
     flip_sentence,
     label_more,
     level_remedy,
     level_sentence,
     metric_words,
-    numbers,
     on,
 )
 from lakegate.evaluation.matrix import Cell, Matrix
@@ -213,11 +214,12 @@ def _judge_cost(rule: Rule, matrix: Matrix) -> RuleResult:
     found = cost(matrix, rule.metric)
     if found is None:
         return _unknown(rule, NOT_MEASURED[rule.metric])
-    holds = found.ratio <= rule.limit + TOLERANCE if rule.kind == "max" else found.ratio >= rule.limit - TOLERANCE
-    shown, limit = numbers(found.ratio, rule.limit, decimals=2)
-    bound = f"at most {limit} times is allowed" if rule.kind == "max" else f"at least {limit} times is required"
-    sentence = f"{found.words} {found.candidate}, the baseline's {found.baseline}: {shown} {found.times}; {bound}."
-    return RuleResult(rule.key, Outcome.PASS if holds else Outcome.FAIL, sentence, found.ratio, rule.limit)
+    told = found.interval or (found.ratio, found.ratio)
+    holds = [side <= rule.limit + TOLERANCE if rule.kind == "max" else side >= rule.limit - TOLERANCE for side in told]
+    outcome = Outcome.PASS if all(holds) else Outcome.NOT_ENOUGH_DATA if any(holds) else Outcome.FAIL
+    sentence = cost_sentence(rule, found, outcome)
+    remedy = MEASURE_AGAIN if outcome is Outcome.NOT_ENOUGH_DATA else ""
+    return RuleResult(rule.key, outcome, sentence, found.ratio, rule.limit, found.interval, remedy=remedy)
 
 
 def _unknown(rule: Rule, sentence: str, remedy: str = "") -> RuleResult:

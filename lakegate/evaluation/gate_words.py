@@ -5,11 +5,13 @@ from math import ceil, floor, log10
 from lakegate.evaluation.bootstrap import ALPHA, CONFIDENCE, Finding
 from lakegate.evaluation.cell_statistics import NEGATIVE_FLIPS
 from lakegate.evaluation.matrix import Cell, Interval
+from lakegate.evaluation.performance import Cost
 from lakegate.gate_rules import CELL_OLD, Outcome, Rule, metric_facts
 
 SURE = f"{CONFIDENCE * 100:.0f} %"
 TOLERANCE = 1e-9  # a difference of two floats is not exact; a limit that is met exactly is met
 MAX_DECIMALS = 7
+MEASURE_AGAIN = "Compare again while the machine does nothing else: other work makes the times vary."
 HARDLY = 50  # times as many samples as there are: nobody labels that many for one rule
 UNITS = {"detection": "object", "classification": "image", "segmentation": "region"}
 FLIPPED = {
@@ -62,6 +64,22 @@ def flip_sentence(rule: Rule, cell: Cell, task: str, finding: Finding | None, ou
         f"{on(cell)} {n_flips} of {n_units} {units} ({share} %{sure}) {was} {before} and {now} {after}; "
         f"at most {limit} % is allowed{how_sure(finding, outcome)}."
     )
+
+
+def cost_sentence(rule: Rule, found: Cost, outcome: Outcome) -> str:
+    """Say what both models cost, their ratio with its interval, and what is allowed."""
+    shown, limit = numbers(found.ratio, rule.limit, decimals=2)
+    bound = f"at most {limit} times is allowed" if rule.kind == "max" else f"at least {limit} times is required"
+    words = f"{found.words} {found.candidate}, the baseline's {found.baseline}: {shown} {found.times}"
+    if found.interval is None:
+        return f"{words}; {bound}."
+    between = f"{SURE} interval {_range(found.interval, _decimals(shown))} over {found.n_pairs} pairs of measurements"
+    sure = {
+        Outcome.PASS: f"it holds, {SURE} sure",
+        Outcome.FAIL: f"it is broken, {SURE} sure",
+        Outcome.NOT_ENOUGH_DATA: f"the times vary too much to be {SURE} sure",
+    }
+    return f"{words} ({between}); {bound}: {sure[outcome]}."
 
 
 def how_sure(finding: Finding | None, outcome: Outcome) -> str:

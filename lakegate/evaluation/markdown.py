@@ -9,6 +9,7 @@ from lakegate.evaluation.gate import Verdict
 from lakegate.evaluation.matrix import Cell, Matrix
 from lakegate.evaluation.tables import (
     NO_VALUE,
+    NOT_JUDGED,
     Entry,
     cell_words,
     error_metrics,
@@ -35,6 +36,9 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
     for cells in ([cell for cell in shown if cell.kind != "label"], [cell for cell in shown if cell.kind == "label"]):
         if cells:
             lines += [*_table(["", *(_head(matrix, cell) for cell in cells)], _matrix_lines(matrix, cells)), ""]
+    if any(NOT_JUDGED in line for line in lines):
+        words = "the difference has no interval, so it cannot be said whether it is more than chance"
+        lines += [f"{NOT_JUDGED.capitalize()}: {words}.", ""]
     if verdict.not_covered and verdict.outcome is not Outcome.PASS:  # the sentence of a pass says it
         lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""]
     lines.append(_compared(matrix))

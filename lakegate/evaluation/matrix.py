@@ -102,13 +102,19 @@ class Changes:
 
 @dataclass(frozen=True)
 class Latency:
-    """Time of the network and the post-processing for one image, both models measured in turn in one process."""
+    """Time of the network and the post-processing for one image, both models measured in turn in one process.
+
+    ``n_images``: how many times, each time both models on one image. The intervals are those of the ratios over these pairs;
+    None without a baseline, or where there are too few pairs to draw again.
+    """
 
     n_images: int
     candidate_p50_ms: float
     candidate_p99_ms: float
     baseline_p50_ms: float | None
     baseline_p99_ms: float | None
+    p50_ratio_interval: Interval | None = None
+    p99_ratio_interval: Interval | None = None
 
     @property
     def p50_ratio(self) -> float | None:

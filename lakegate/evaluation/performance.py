@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass
 
-from lakegate.evaluation.matrix import Matrix
+from lakegate.evaluation.matrix import Interval, Matrix
+from lakegate.evaluation.tables import interval_words
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One cost of both models in a unit for people; ``ratio`` is candidate over baseline."""
+    """One cost of both models in a unit for people; ``ratio`` is candidate over baseline.
+
+    ``interval``: of the ratio, over ``n_pairs`` pairs of measurements; None where it is not measured like that.
+    """
 
     words: str
     candidate: str
     baseline: str
     ratio: float
     times: str  # what the ratio is called: "times as long"
+    interval: Interval | None = None
+    n_pairs: int = 0
 
 
 def cost(matrix: Matrix, metric: str) -> Cost | None:
@@ -34,7 +40,8 @@ def cost(matrix: Matrix, metric: str) -> Cost | None:
     if not was:
         return None
     words = f"For one image the candidate's {name} latency is"
-    return Cost(words, f"{now:.1f} ms", f"{was:.1f} ms", now / was, "times as long")
+    told = latency.p50_ratio_interval if name == "p50" else latency.p99_ratio_interval
+    return Cost(words, f"{now:.1f} ms", f"{was:.1f} ms", now / was, "times as long", told, latency.n_images)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,9 @@ def cost_table(matrix: Matrix) -> CostTable | None:
     rows = [("candidate", tuple(text.format(now) for _, now, _, text in told))]
     if baseline is not None:
         rows.append(("baseline", tuple("–" if was is None else text.format(was) for _, _, was, text in told)))
-        rows.append(("candidate : baseline", tuple(f"{now / was:.2f}" if was else "–" for _, now, was, _ in told)))
+        between = {"p50": latency.p50_ratio_interval, "p99": latency.p99_ratio_interval}
+        ratios = ((f"{now / was:.2f}" if was else "–", interval_words(between.get(name), 2)) for name, now, was, _ in told)
+        rows.append(("candidate : baseline", tuple(f"{text} ({words})" if words else text for text, words in ratios)))
     return CostTable(tuple(name for name, *_ in told), tuple(rows))
 
 

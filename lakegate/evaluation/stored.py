@@ -75,4 +75,8 @@ def _rule(item: dict[str, Any]) -> RuleResult:
 
 
 def _latency(item: dict[str, Any] | None) -> Latency | None:
-    return None if item is None else Latency(**{name: value for name, value in item.items() if name != "p99_ratio"})
+    if item is None:
+        return None
+    told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    del told["p99_ratio"]
+    return Latency(**told)

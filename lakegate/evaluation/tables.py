@@ -10,6 +10,7 @@ from lakegate.gate_rules import LABEL_CELL
 from lakegate.task_types.protocol import ALL_LABELS, SIZES
 
 NO_VALUE = "–"
+NOT_JUDGED = "not judged"
 ORDER = (
     "map50", "map", "accuracy", "macro_f1", "miou", "dice", "recall", "precision",
     "missed_per_image", "false_per_image", "empty_alarm_rate", "calibration_error",
@@ -23,7 +24,7 @@ Change = Literal["better", "worse", "same", ""]
 class Entry:
     """One metric of one cell, as text; ``*_share`` are the lengths of bars, 0..1; intervals are "" where there is none.
 
-    ``is_sure``: the interval of the difference does not contain "no change" (True where there is no interval).
+    ``is_sure``: there is an interval of the difference, and it does not contain "no change".
     """
 
     candidate: str
@@ -35,12 +36,14 @@ class Entry:
     candidate_interval: str = ""
     baseline_interval: str = ""
     difference_interval: str = ""
-    is_sure: bool = True
+    is_sure: bool = False
 
     @property
     def change_words(self) -> str:
-        """``worse``; ``worse?`` where the interval contains "no change"."""
-        return self.change if self.is_sure or self.change in ("same", "") else f"{self.change}?"
+        """``worse``; ``worse?`` where the interval contains "no change"; ``not judged`` where there is no interval."""
+        if self.change in ("same", "") or self.is_sure:
+            return self.change
+        return f"{self.change}?" if self.difference_interval else NOT_JUDGED
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ def _entry(cell: Cell, metric: str, label: str, top: float, own: Directions) -> 
         candidate_interval=interval_words(told["candidate"], decimals),
         baseline_interval=interval_words(told["baseline"], decimals),
         difference_interval=interval_words(of_change, decimals),
-        is_sure=of_change is None or not of_change[0] <= 0 <= of_change[1],
+        is_sure=of_change is not None and not of_change[0] <= 0 <= of_change[1],
     )
 
 

@@ -36,8 +36,10 @@ def sum_up(outcome: Outcome, judged: Judged, n_skipped: int, matrix: Matrix, not
         n_open = sum(item.outcome is Outcome.NOT_ENOUGH_DATA and item.waiver is None for item in results)
         undecided = f" Besides, {n_open} {_rules(n_open)} cannot be decided on so little data." if n_open else ""
         return f"{who} must not {step}. {count} {'is' if len(same) == 1 else 'are'} broken. {why}{undecided}{waived}"
-    have = "has" if len(same) == 1 else "have"
-    return f"Whether {who} may {step} cannot be said: {count[:1].lower()}{count[1:]} {have} too little test data. {why}{waived}"
+    lack = f"{'has' if len(same) == 1 else 'have'} too little test data"
+    if not all(metric_facts(rule.metric).per_cell for rule, _ in same):
+        lack = "cannot be decided"
+    return f"Whether {who} may {step} cannot be said: {count[:1].lower()}{count[1:]} {lack}. {why}{waived}"
 
 
 def what_is_not_covered(matrix: Matrix, judged: Judged) -> tuple[str, ...]:

@@ -160,6 +160,8 @@ def test_latency_of_both_models_is_measured_in_turn_in_new_sessions(world: World
     assert latency is not None and latency.p99_ratio is not None and latency.baseline_p50_ms is not None
     assert 0 < latency.candidate_p50_ms <= latency.candidate_p99_ms
     assert latency.p99_ratio == pytest.approx(latency.candidate_p99_ms / (latency.baseline_p99_ms or 0))
+    assert latency.n_images == 8 and latency.p99_ratio_interval is not None
+    assert latency.p99_ratio_interval[0] <= latency.p99_ratio <= latency.p99_ratio_interval[1]
     n_images = [model.n_inferences for model in world.loads]
     assert n_images[:4] == [6, 6, 13, 13]  # predictions; then 5 to warm up and 8 measured
     assert n_images[4:] in ([1] * 6, [])  # memory: three rounds for each model, where the system tells a peak

@@ -9,7 +9,7 @@ import pytest
 from lakegate.evaluation.comparing import compare
 from lakegate.evaluation.gate import Verdict, judge
 from lakegate.evaluation.gate_words import numbers
-from lakegate.evaluation.matrix import Latency, Matrix
+from lakegate.evaluation.matrix import Matrix
 from lakegate.gate_rules import Outcome, RuleResult, parse_rule
 from lakegate.model_tables import WaiverTable
 from tests.evaluation.drawn import Column, a_matrix
@@ -210,24 +210,6 @@ def test_a_model_that_predicts_nothing_has_no_precision_to_judge(matrix: Matrix)
     result = only(replace(matrix, cells=cells), "precision.all.min", 0.5)
     assert result.outcome is Outcome.NOT_ENOUGH_DATA
     assert "the candidate predicts nothing" in result.sentence
-
-
-def test_costs_are_judged_as_ratios() -> None:
-    matrix = a_matrix({"all": Column(BASELINE, BASELINE, UNITS)}, sizes_mib=(6, 4))
-    matrix = replace(matrix, measured=replace(matrix.measured, latency=Latency(40, 8.0, 12.0, 4.0, 10.0)))
-    p99 = only(matrix, "latency_p99_ratio.all.max", 1.2)
-    assert (p99.outcome, p99.sentence) == (
-        Outcome.PASS,
-        "For one image the candidate's p99 latency is 12.0 ms, the baseline's 10.0 ms: 1.20 times as long; "
-        "at most 1.20 times is allowed.",
-    )
-    assert only(matrix, "latency_p99_ratio.all.max", 1.1).outcome is Outcome.FAIL
-    assert only(matrix, "latency_p50_ratio.all.max", 1.9).outcome is Outcome.FAIL
-    size = only(matrix, "size_ratio.all.max", 1.4)
-    assert (size.outcome, size.sentence) == (
-        Outcome.FAIL,
-        "The candidate's model.onnx has 6.0 MiB, the baseline's 4.0 MiB: 1.50 times as large; at most 1.40 times is allowed.",
-    )
 
 
 def test_one_broken_rule_fails_the_whole_and_is_said_first(matrix: Matrix) -> None:

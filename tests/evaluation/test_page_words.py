@@ -12,7 +12,7 @@ from lakegate.evaluation.markdown import matrix_markdown
 from lakegate.evaluation.matrix import Matrix
 from lakegate.evaluation.report import render_matrix_html
 from lakegate.evaluation.stored import read_matrix
-from lakegate.evaluation.tables import metric_rows, plain_rows
+from lakegate.evaluation.tables import error_metrics, metric_rows, plain_rows
 from lakegate.gate_rules import Outcome
 from lakegate.lifecycle.shown_matrix import matrix_rows
 from tests.evaluation.full_page import full_page
@@ -23,6 +23,19 @@ from tests.evaluation.test_report import _Page, embedded
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Matrix, Verdict]:
     return full_page(World(tmp_path_factory.mktemp("full"), []))
+
+
+def test_a_difference_without_an_interval_is_called_neither_better_nor_worse(compared: tuple[Matrix, Verdict]) -> None:
+    matrix, verdict = compared
+    rows = metric_rows(matrix.cells, metrics=error_metrics(matrix.cells))
+    changed = [entry for row in rows for entry in row.entries if entry.change in ("better", "worse")]
+    assert changed and {entry.change_words for entry in changed} == {"not judged"}
+    html = render_matrix_html(matrix, verdict)
+    assert f'<td class="number change unsure">{changed[0].difference} <small>not judged</small></td>' in html
+    assert "Not judged: there is no interval." in html and "<dt>not judged</dt>" in html
+    told = [text for row in plain_rows(matrix.cells, matrix.own_metrics) for text in row.values()]
+    assert f"{changed[0].difference} not judged" in told
+    assert f"| {changed[0].difference} not judged |" in matrix_markdown(matrix, verdict)
 
 
 def test_an_own_metric_is_better_or_worse_where_its_direction_is_said(compared: tuple[Matrix, Verdict]) -> None:

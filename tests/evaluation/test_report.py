@@ -146,7 +146,8 @@ def test_the_markdown_shows_the_same_rows_and_rules(world: World) -> None:
     text = matrix_markdown(matrix, verdict)
     assert verdict.sentence in text.splitlines()[0]
     assert "| recall, candidate | 0.500 ████░░░░<br>0.500 to 0.500 | 0.500 ████░░░░" in text
-    assert "| recall, difference | −0.500 worse | −0.500 worse" in text
+    assert "| recall, difference | −0.500 not judged | −0.500 not judged" in text
+    assert "\nNot judged: the difference has no interval" in text
     assert all(result.sentence in text for result in verdict.results)
 
 
@@ -162,11 +163,12 @@ def test_a_first_release_has_a_page_without_flips(world: World) -> None:
     assert "baseline" not in text.replace("Baseline: none", "")
 
 
-@pytest.mark.parametrize("latency", [None, Latency(40, 8.0, 12.0, 8.1, 10.0)])
+@pytest.mark.parametrize("latency", [None, Latency(400, 8.0, 12.0, 8.1, 10.0, (0.9, 1.1), (0.72, 1.5))])
 def test_latency_is_shown_or_said_to_be_missing(world: World, latency: Latency | None) -> None:
     matrix, verdict = judged(world)
     html = render_matrix_html(replace(matrix, measured=replace(matrix.measured, latency=latency)), verdict)
     assert ("12.0 ms" in html) == (latency is not None)
+    assert ("1.20 (0.72 to 1.50)" in html) == ("on the same images: 400 pairs" in html) == (latency is not None)
     assert ("Latency was not measured" in html) == (latency is None)
 
 
