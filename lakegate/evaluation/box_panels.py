@@ -3,7 +3,6 @@
 import numpy as np
 
 from lakegate.detections import iou_matrix
-from lakegate.evaluation.gate_words import numbers
 from lakegate.evaluation.judged import Flip, JudgedSample, NearPrediction, Panel
 from lakegate.evaluation.matching import MATCH_IOU
 from lakegate.evaluation.scoring import ScoredDetections, Truth
@@ -21,10 +20,16 @@ def box_panels(judged: JudgedSample, labels: tuple[str, ...]) -> list[Panel]:
         DrawnBox(_box(box), labels[label], "truth")
         for box, label in zip(truth.boxes_xyxy_px, truth.labels.tolist(), strict=True)
     )
-    panels = [Panel("truth", objects)]
+    n_left_out = int(judged.candidate.ignored_truth.sum())
+    words = f"{len(objects)} object{'' if len(objects) == 1 else 's'}{f'; {n_left_out} not compared' if n_left_out else ''}"
+    panels = [Panel("truth", objects, words)]
+    found, n_false = _counts(judged.candidate)
+    said = f"found {found}, {n_false} false"
     if judged.baseline is not None:
-        panels.append(Panel("baseline", _drawn(judged.baseline, labels)))
-    return [*panels, Panel("candidate", _drawn(judged.candidate, labels))]
+        found_before, n_false_before = _counts(judged.baseline)
+        panels.append(Panel("baseline", _drawn(judged.baseline, labels), f"found {found_before}, {n_false_before} false"))
+        said = f"found {found} (baseline {found_before}), {n_false} false (baseline {n_false_before})"
+    return [*panels, Panel("candidate", _drawn(judged.candidate, labels), said)]
 
 
 def object_flip_words(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:
@@ -53,9 +58,14 @@ def _iou_words(iou: float) -> str:
     """Write an IoU so that it is not taken for the limit when it is below.
 
     >>> _iou_words(0.4982), _iou_words(0.391)
-    ('0.498', '0.39')
+    ('just under 0.5', '0.39')
     """
-    return numbers(iou, MATCH_IOU, decimals=2)[0]
+    return f"just under {MATCH_IOU}" if iou < MATCH_IOU <= round(iou, 2) else f"{iou:.2f}"
+
+
+def _counts(scored: ScoredDetections) -> tuple[str, int]:
+    """Return how many of the objects that count a model finds, in words, and the number of its false ones."""
+    return f"{int(scored.match.is_found.sum())} of {int((~scored.ignored_truth).sum())}", int(scored.match.is_false.sum())
 
 
 def _what_is_there(flip: Flip, judged: JudgedSample, labels: tuple[str, ...]) -> str:

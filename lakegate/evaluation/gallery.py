@@ -24,6 +24,7 @@ SIDES_PX = ((60, 640), (300, 480), (1_000, 320), (MAX_IMAGES, 160))  # up to so 
 KIND_TITLES = {"negative": "negative flip", "positive": "positive flip", "new_false": "new false object"}
 SIZE_WORDS = ("small", "medium", "large")
 SIZE_LIMITS_PX2 = (32**2, 96**2)  # as COCO has them
+SAME_OBJECT_IOU = 0.3  # a missed object and a false one whose box overlaps it so far are told as one
 _ORDER = ("negative", "new_false", "positive")
 _KINDS = tuple(BOX_LINES)
 _Row = list[Any]
@@ -44,9 +45,10 @@ class Gallery:
     """What the template embeds: those images with the most negative flips first, then those that only a rule names.
 
     ``table``: names, and for each image ``[key, width, height, columns, flips, rules]``; a flip is ``[kind, label, size,
-    version, author, x1, y1, x2, y2, words]``. ``chunks``: for each image ``[JPEG as base64 or "", panels]``; a panel is
-    ``[title, caption, boxes]``, a box ``[kind, text, x, y, width, height, path or ""]``, all in px of the image.
-    ``number_of``: the number of an image in the gallery, from 1.
+    version, author, x1, y1, x2, y2, words, same]``, where ``same`` is the place of the image's flip that is the same object,
+    or -1. ``chunks``: for each image ``[JPEG as base64 or "", panels]``; a panel is ``[title, caption, boxes]``, a box
+    ``[kind, text, x, y, width, height, path or ""]``, all in px of the image. ``number_of``: the number of an image in the
+    gallery, from 1.
     """
 
     table: dict[str, Any]
@@ -99,12 +101,43 @@ def make_gallery(
 
 
 def worst_first(flips: Sequence[Flip]) -> list[tuple[str, list[Flip]]]:
-    """Return (``dataset/sample``, its flips) in the gallery's order, the flips of an image with the negative ones first."""
+    """Return (``dataset/sample``, its flips) in the gallery's order: those with most negative flips, then new false ones first.
+
+    Where images have as many, and within one kind in an image, the largest change of score or overlap comes first.
+    """
     flips_of: dict[str, list[Flip]] = defaultdict(list)
-    for flip in sorted(flips, key=lambda flip: _ORDER.index(flip.kind)):
+    for flip in sorted(flips, key=lambda flip: (_ORDER.index(flip.kind), -_change(flip))):
         flips_of[flip.sample_key].append(flip)
-    ranked = sorted(flips_of, key=lambda key: (*(-_count(flips_of[key], kind) for kind in _ORDER), key))
-    return [(key, flips_of[key]) for key in ranked]
+
+    def place(key: str) -> tuple[float | str, ...]:
+        own = flips_of[key]
+        return *(-_count(own, kind) for kind in _ORDER), -max(_change(flip) for flip in own), key
+
+    return [(key, flips_of[key]) for key in sorted(flips_of, key=place)]
+
+
+def _change(flip: Flip) -> float:
+    """How far apart the two models are: by score or, where an object is there, by overlap; 0 to 1."""
+    nears = [near if near and near.label == flip.label else None for near in (flip.candidate, flip.baseline)]
+    scores, overlaps = [near.score if near else 0.0 for near in nears], [near.iou if near else 0.0 for near in nears]
+    by_score, by_overlap = abs(scores[0] - scores[1]), abs(overlaps[0] - overlaps[1])
+    return by_score if flip.kind == "new_false" else max(by_score, by_overlap)
+
+
+def _same_object(flips: Sequence[Flip]) -> dict[int, int]:
+    """Return the places of a missed object and of the new false one whose box came nearest to it, each to the other."""
+    nearest = {
+        (flip.label, flip.candidate.box_xyxy_px): place
+        for place, flip in enumerate(flips)
+        if flip.kind == "negative" and flip.candidate and flip.candidate.label == flip.label
+        if SAME_OBJECT_IOU <= flip.candidate.iou < 1
+    }
+    found: dict[int, int] = {}
+    for place, flip in enumerate(flips):
+        missed = nearest.get((flip.label, flip.box_xyxy_px)) if flip.kind == "new_false" else None
+        if missed is not None:
+            found |= {place: missed, missed: place}
+    return found
 
 
 def size_of(box_xyxy_px: Box) -> str:
@@ -142,6 +175,7 @@ class _Images:
             "cells": [words.get(name, name) for name in self._lists["cells"]],
             "kinds": _ORDER,
             "boxKinds": _KINDS,
+            "superseded": [self._lists["cells"][cell.name] for cell in self._matrix.cells if cell.kind == "superseded"],
             "sizes": SIZE_WORDS,
             "lines": [BOX_LINES[kind] for kind in _KINDS],
         }
@@ -150,12 +184,13 @@ class _Images:
         """Return what the page filters by and says about one image."""
         sample = self._matrix.samples[key].sample
         cells = flips[0].cells if flips else self._cells_of(key)
+        same = _same_object(flips)
         return [
             key,
             sample.width_px,
             sample.height_px,
             [self._number("cells", name) for name in cells],
-            [self._flip(flip) for flip in flips],
+            [[*self._flip(flip), same.get(place, -1)] for place, flip in enumerate(flips)],
             [self._number("rules", rule) for rule in rules],
         ]
 
@@ -215,4 +250,3 @@ def _pictures(images: Sequence[LocalImage], side_px: int, thumbnails: Thumbnails
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         return list(pool.map(picture, images))
-

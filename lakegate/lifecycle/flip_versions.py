@@ -1,6 +1,6 @@
 """Which version of a dataset last changed what a flip is about: all flips of a dataset are followed back together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,14 +22,18 @@ _Place = int | None  # of an object among a sample's annotations; None: all labe
 
 @dataclass
 class _Trail:
-    """One sample as an earlier version has it, and where what is asked for stands there, by its place in the judged one."""
+    """One sample as an earlier version has it, and where what is asked for stands there, by its place in the judged one.
+
+    ``renamed``: old names of labels to the names that the judged version has for them: a rename is no change.
+    """
 
     sample: Sample
+    renamed: Mapping[str, str]
     places: dict[_Place, _Place] = field(default_factory=dict)
 
     def step_back(self, before: Sample | None) -> list[_Place]:
         """Go on to the state before; returns what was otherwise there or was not there, and follows it no further."""
-        old, new = before.annotations if before else (), self.sample.annotations
+        old, new = self._named_as_now(before), self._named_as_now(self.sample)
         pairs = identify_objects(old, new, (self.sample.width_px, self.sample.height_px)).pairs
         same: dict[_Place, _Place] = {j: i for i, j in pairs if _says_the_same(old[i], new[j])}
         if before is not None and len(same) == len(old) == len(new):
@@ -39,14 +43,19 @@ class _Trail:
         self.sample = before or self.sample
         return changed
 
+    def _named_as_now(self, sample: Sample | None) -> list[Annotation]:
+        found = sample.annotations if sample else ()
+        return [replace(item, label=self.renamed[item.label]) if item.label in self.renamed else item for item in found]
+
 
 def name_versions(
     client: LakeClient, settings: Settings, matrix: Matrix, judged: Iterable[LocalVersion], before: LocalVersion | None
 ) -> Matrix:
     """Return the matrix with the version of each flip: the one that last changed the object, as `lakegate data blame` says.
 
-    Of a new false alarm, which is no labelled object, it is the version that last changed any label of the sample. A flip on
-    a superseded sample is followed back from the version whose labels it was judged on.
+    Unlike there, a new name that ``[rename]`` of the judged version gives to a label changes no object. Of a new false alarm,
+    which is no labelled object, it is the version that last changed any label of the sample. A flip on a superseded sample is
+    followed back from the version whose labels it was judged on.
 
     Args:
         judged: the versions whose samples were judged, one for each dataset.
@@ -103,10 +112,19 @@ def _says_the_same(old: Annotation, new: Annotation) -> bool:
 def _trails(version: LocalVersion, flips: Iterable[Flip]) -> dict[str, _Trail]:
     asked = {(flip.sample_id, flip.object_index) for flip in flips}
     names = {sample_id for sample_id, _ in asked}
-    trails = {sample.id: _Trail(sample) for sample in version.samples if sample.id in names}
+    renamed = _followed(version.declaration.rename, version.declaration.labels)
+    trails = {sample.id: _Trail(sample, renamed) for sample in version.samples if sample.id in names}
     for sample_id, place in asked:
         trails[sample_id].places[place] = place
     return trails
+
+
+def _followed(rename: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
+    """Return old name to name now, for old names that are no label any more; a name given twice is followed to the end."""
+    found = {old: new for old, new in rename.items() if old not in labels}
+    for _ in found:
+        found = {old: found.get(new, new) for old, new in found.items()}
+    return found
 
 
 def _changed_samples(

@@ -183,12 +183,13 @@ def test_the_page_narrows_to_the_flips_that_a_version_last_changed(story: Story,
     told = opened(with_script(html, CHOOSE, tmp_path)).split(" | ")
     counted = {words.split(" (")[0]: words.split(": ")[1] for words in told}
     n_images = len({flip.sample_key for flip in (*story.matrix.flips, *story.matrix.superseded_flips)})
-    flips = [*story.matrix.flips, *story.matrix.superseded_flips]
     expected = {}
     for version in ("v1", "v2", "v3", "spring", "summer"):
-        own = [flip for flip in flips if flip.version == version]
-        images = len({flip.sample_key for flip in own})
+        own = [flip for flip in story.matrix.flips if flip.version == version]
+        old = [flip for flip in story.matrix.superseded_flips if flip.version == version]
+        images = len({flip.sample_key for flip in (*own, *old)})
         expected[version] = f"{images} image{'s' * (images != 1)} of {n_images}, {len(own)} flip{'s' * (len(own) != 1)}"
+        expected[version] += f", and {len(old)} on superseded images" if old else ""
     assert counted == expected and list(counted) == ["spring", "summer", "v1", "v2", "v3"]
 
 
@@ -236,3 +237,33 @@ def test_every_task_type_names_version_and_author(settings: Settings, tmp_path: 
         ("s0001", "v2", "bob"),
         ("s0002", "v3", "cid"),
     ]
+
+
+def test_a_new_name_of_a_label_is_no_change_of_what_carries_it(settings: Settings, tmp_path: Path) -> None:
+    """v2 renames blob to cell on all images, and moves one object; v3 relabels another, which is a change."""
+    client, world, dataset = LakeClient(settings), World(tmp_path, []), f"renamed-{secrets.token_hex(4)}"
+    versions = {
+        "v1": ({0: [object_at(0, "blob")], 1: [object_at(1, "blob")], 2: [object_at(2, "plate")]}, '["blob", "plate"]', ""),
+        "v2": ({0: [object_at(0)], 1: [object_at(5)], 2: [object_at(2, "plate")]}, '["cell", "plate"]', 'blob = "cell"'),
+        "v3": ({0: [object_at(0)], 1: [object_at(5)], 2: [object_at(2)]}, '["cell", "plate"]', 'blob = "cell"'),
+    }
+    opened_versions = {}
+    for tag, (objects, labels, rename) in versions.items():
+        planted = world.version(objects, labels=("blob", *LABELS))
+        samples = [ImportedSample(sample, planted.images[sample.id].path) for sample in planted.samples]
+        declaration = f'task = "detection"\nlabels = {labels}\n' + (f"[rename]\n{rename}\n" if rename else "")
+        version = publish_version(client, settings, dataset, tag, samples, declaration)
+        opened_versions[tag] = open_version(client, settings, version)
+    answers = {number: [found(place)] for number, place in enumerate((0, 5, 2))}
+    finder = world.model("finder", answers, ("blob", "plate"))
+    blind = world.model("blind", {0: [], 1: [], 2: [found(7)]})
+    matrix = compare(blind, finder, opened_versions["v3"], opened_versions["v1"], world.settings, n_latency_images=0)
+    named = name_versions(client, settings, matrix, [opened_versions["v3"]], opened_versions["v1"])
+    assert {(flip.kind, flip.sample_id, flip.version, flip.cells[-1]) for flip in named.flips} == {
+        ("negative", "s0000", "v1", "old_data"),
+        ("negative", "s0001", "v2", "diff"),
+        ("negative", "s0002", "v3", "diff"),
+        ("new_false", "s0002", "v3", "diff"),
+    }
+    blamed = blame_sample(client, settings, dataset, "s0000", "v3")
+    assert [(item.version, item.change) for item in blamed] == [("v2", "reclassified")]
