@@ -31,6 +31,7 @@ from lakegate.evaluation.matrix import Cell, Matrix
 from lakegate.evaluation.metric_words import DIRECTION_WORDS
 from lakegate.evaluation.performance import NOT_MEASURED, cost
 from lakegate.evaluation.resampling import holm
+from lakegate.evaluation.unruled import worse_without_a_rule
 from lakegate.evaluation.verdict_words import against_baseline, sum_up, what_is_not_covered
 from lakegate.evaluation.waivers import is_held, waive
 from lakegate.gate_rules import CHANGE_KINDS, METRICS, Outcome, Rule, RuleResult, metric_facts
@@ -54,7 +55,7 @@ class Verdict:
     """The answer as a whole: one sentence, one result per rule, and the rules that could not apply yet.
 
     ``not_covered``: what the answer says nothing about, in short words. ``against``: the headline metrics and flips beside the
-    baseline's, in one sentence; "" without one.
+    baseline's, in one sentence; "" without one. ``worse``: what fell beyond chance where no rule looks.
     """
 
     outcome: Outcome
@@ -62,6 +63,7 @@ class Verdict:
     results: tuple[RuleResult, ...]
     skipped: tuple[SkippedRule, ...] = ()
     not_covered: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
     against: str = ""
 
 
@@ -99,7 +101,8 @@ def judge(
     by_rule = dict(zip(applies, results, strict=True))
     sentence = sum_up(outcome, by_rule, len(skipped), matrix)
     against = "" if matrix.baseline is None else against_baseline(matrix.cells[0], matrix.task, matrix.baseline.run_id)
-    return Verdict(outcome, sentence, results, tuple(skipped), what_is_not_covered(matrix, by_rule, rules), against)
+    not_covered, worse = what_is_not_covered(matrix, by_rule, rules), worse_without_a_rule(matrix, by_rule)
+    return Verdict(outcome, sentence, results, tuple(skipped), not_covered=not_covered, against=against, worse=worse)
 
 
 def _find(rule: Rule, matrix: Matrix) -> Finding | None:

@@ -32,6 +32,7 @@ def matrix_markdown(matrix: Matrix, verdict: Verdict) -> str:
     lines = [f"**{SYMBOLS[verdict.outcome]}** {_escape(verdict.sentence)}", ""]
     lines += [_escape(verdict.against), ""] if verdict.against else []
     lines += [f"Not covered: {_escape('; '.join(verdict.not_covered))}.", ""] if verdict.not_covered else []
+    lines += [f"Worse beyond chance, with no rule on it: {_escape('; '.join(verdict.worse))}.", ""] if verdict.worse else []
     lines += [line for item in results if item.waiver for line in (f"⚠ **Waived** {_waiver(item)}", "")]
     lines += [*_table(["verdict", "rule", "what was found"], _rule_lines(results, verdict)), ""]
     shown = shown_cells(matrix.cells)

@@ -37,6 +37,7 @@ __all__ = ["evidence_digest", "matrix_json", "matrix_markdown", "render_matrix_h
 
 CONFIDENCE_WORDS = f"{CONFIDENCE * 100:g} %"
 MAX_LABEL_TABLES = 100
+MAX_WORSE = 4  # named on top; the matrix shows them all
 HOW_JUDGED = {
     "detection": (
         f"A prediction counts as right where its label is the object's and their boxes overlap by at least {MATCH_IOU} "
@@ -88,6 +89,7 @@ def render_matrix_html(
         plots=plots_of(matrix),
         how_judged=HOW_JUDGED[matrix.task],
         digest=evidence_digest(matrix, verdict),
+        max_worse=MAX_WORSE,
         min_samples=MIN_SAMPLES,
         min_objects=MIN_OBJECTS,
         n_replicates=N_REPLICATES,

@@ -1,6 +1,6 @@
 """What got worse beyond chance although no rule of the gate looks at it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from lakegate.evaluation.matrix import Cell, CellKind, Matrix
 from lakegate.evaluation.metric_words import is_higher_better, metric_words
@@ -11,7 +11,7 @@ from lakegate.task_types.protocol import ALL_LABELS
 KINDS: Collection[CellKind] = ("all", "old_data", "diff", "slice", "dataset")
 
 
-def worse_without_a_rule(matrix: Matrix, rules: Collection[Rule]) -> tuple[str, ...]:
+def worse_without_a_rule(matrix: Matrix, rules: Iterable[Rule]) -> tuple[str, ...]:
     """Name the metrics of all labels that fell beyond chance in a column where no rule looks at them, the largest loss first.
 
     Each has an interval of the difference that lies on the worse side as a whole. Nothing corrects for how many there are to
