@@ -18,6 +18,7 @@ from lakegate.flow_run_words import HOW_TO_SERVE, LEFT_TO
 from lakegate.settings import Settings
 
 POLL_S = 1.0
+LATE_LINES = 50  # so many may reach the server after one that was written later
 SILENCE_S = 60.0
 ROUTINE = (
     "Worker '",
@@ -160,7 +161,7 @@ def follow_run(
         SetupProblem: the server does not answer for a minute.
     """
     prepare_environment(settings)
-    api, lines_read = PrefectApi(settings.prefect_api_url), dict[str, int]()
+    api, lines_read = PrefectApi(settings.prefect_api_url), dict[str, set[str]]()
     if not from_start:
         _print_new_lines(api, run_id, lines_read, lambda _line: None)  # what was said before is not said again
     return _follow(settings, api, run_id, say, lines_read, until)
@@ -176,7 +177,7 @@ def follow_release(settings: Settings, finished: FinishedRun, say: Say) -> Finis
 
 
 def _follow(
-    settings: Settings, api: PrefectApi, run_id: str, say: Say, lines_read: dict[str, int], until: Until | None
+    settings: Settings, api: PrefectApi, run_id: str, say: Say, lines_read: dict[str, set[str]], until: Until | None
 ) -> FinishedRun:
     url = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run_id}"
     try:
@@ -186,7 +187,7 @@ def _follow(
 
 
 def _until_it_stops(
-    api: PrefectApi, run_id: str, url: str, say: Say, lines_read: dict[str, int], until: Until
+    api: PrefectApi, run_id: str, url: str, say: Say, lines_read: dict[str, set[str]], until: Until
 ) -> FinishedRun:
     started = answered = time.monotonic()
     while True:
@@ -214,13 +215,15 @@ def _plain(message: str) -> str:
     return message.removeprefix("Flow run encountered an exception: ")
 
 
-def _print_new_lines(api: PrefectApi, run_id: str, lines_read: dict[str, int], say: Say) -> None:
+def _print_new_lines(api: PrefectApi, run_id: str, lines_read: dict[str, set[str]], say: Say) -> None:
+    """Say what was not said yet; lines reach the server late and out of order, so the last ones are asked for again."""
     children = api.every("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
     new: list[dict[str, Any]] = []
     for one in (run_id, *(str(child["id"]) for child in children)):
-        asked = {"logs": {"flow_run_id": {"any_": [one]}}, "sort": "TIMESTAMP_ASC", "offset": lines_read.get(one, 0)}
-        lines = api.post("logs/filter", {**asked, "limit": PAGE})
-        lines_read[one] = lines_read.get(one, 0) + len(lines)
+        read = lines_read.setdefault(one, set())
+        asked = {"logs": {"flow_run_id": {"any_": [one]}}, "sort": "TIMESTAMP_ASC", "offset": max(len(read) - LATE_LINES, 0)}
+        lines = [line for line in api.post("logs/filter", {**asked, "limit": PAGE}) if line["id"] not in read]
+        read.update(line["id"] for line in lines)
         new += lines
     for line in sorted(new, key=lambda line: datetime.fromisoformat(line["timestamp"])):
         if line["name"].startswith(OWN_LOGGERS) and not line["message"].startswith(ROUTINE):

@@ -1,19 +1,18 @@
 """The release page: one self-contained page for an approver with ten minutes, and the short words that lead to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from lakegate.declarations import ModelTask
 from lakegate.errors import BadImage
-from lakegate.evaluation.matrix import SHORT_WORDS, Cell
-from lakegate.evaluation.tables import count_words
+from lakegate.evaluation.matrix import SHORT_WORDS
+from lakegate.evaluation.tables import count_words, metric_rows
 from lakegate.gate_rules import Outcome
 from lakegate.html import BoxKind, DrawnBox, placeholder, render, thumbnail
 from lakegate.lake.client import LakeClient
 from lakegate.lake.local import fetch_object
 from lakegate.lifecycle.release_documents import ReleaseFacts, WorstImage
 from lakegate.lifecycle.release_facts import facts_path, require_facts
-from lakegate.lifecycle.release_points import change_words, data_words, points
+from lakegate.lifecycle.release_points import data_words, points
 from lakegate.lifecycle.release_words import TASK_WORDS, flip_notes, task_of
 from lakegate.pages import Page
 from lakegate.pages import save_page as write_page
@@ -24,15 +23,6 @@ from lakegate.settings import Settings
 PICTURE_PX = 480
 _ORDER = (Outcome.FAIL, Outcome.NOT_ENOUGH_DATA, Outcome.PASS)
 _BOX_KINDS: dict[str, BoxKind] = {"negative": "missed", "new_false": "false"}
-
-
-class NumberCell(NamedTuple):
-    """One metric of one column, as text; ``was`` is "" without a baseline."""
-
-    name: str
-    now: str
-    was: str
-    change: str
 
 
 def release_page_name(request: ReleaseRequest) -> str:
@@ -85,6 +75,7 @@ def render_release_html(
     """
     task = task_of(facts.cells)
     words, worst_images = TASK_WORDS[task], facts.flips.worst if facts.flips else ()
+    shown = metric_rows(facts.cells, metrics=words.shown)
     return render(
         "release.html.j2",
         task_words=words,
@@ -93,8 +84,11 @@ def render_release_html(
         decision=decision,
         points=points(facts),
         rules=sorted(facts.rules, key=lambda rule: _ORDER.index(rule.outcome)),
-        metrics=[(metric, SHORT_WORDS[metric]) for metric in words.shown],
-        number_rows=[(cell, count_words(cell, words.unit), _numbers(cell, words.shown)) for cell in facts.cells],
+        metrics=[SHORT_WORDS[row.metric] for row in shown],
+        number_rows=[
+            (cell, count_words(cell, words.unit), [row.entries[number] for row in shown])
+            for number, cell in enumerate(facts.cells)
+        ],
         worst=[(item, pictures[item.number], flip_notes(item.flips, task)) for item in worst_images],
         data=[(item, data_words(item)) for item in facts.data],
         matrix_link=facts.matrix_page.rpartition("/")[2],
@@ -140,19 +134,6 @@ def _counted(outcomes: Sequence[str]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _numbers(cell: Cell, metrics: Sequence[str]) -> list[NumberCell]:
-    rows = []
-    for metric in metrics:
-        now, was = cell.value(metric), cell.value(metric, row="baseline")
-        before = "" if was is None else _text(was)
-        rows.append(NumberCell(SHORT_WORDS[metric], _text(now), before, change_words(metric, now, was)))
-    return rows
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _picture(client: LakeClient, settings: Settings, worst: WorstImage, task: ModelTask) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lakegate.evaluation.gate_words import numbers
 from lakegate.evaluation.matrix import SHORT_WORDS
-from lakegate.gate_rules import METRICS, Outcome, RuleResult, Waiver
+from lakegate.gate_rules import Outcome, RuleResult, Waiver
 from lakegate.lifecycle.release_documents import DataFact, ReleaseFacts
 from lakegate.lifecycle.release_words import TASK_WORDS, task_of
 
@@ -107,15 +107,6 @@ def _code_points(facts: ReleaseFacts) -> list[Point]:
     if facts.code is not None and facts.code.n_lost:
         found.append(Point(facts.code.sentence, "code"))
     return found
-
-
-def change_words(metric: str, now: float | None, was: float | None) -> str:
-    """Return "better", "worse", "same", or "" where one of the two numbers is missing."""
-    if now is None or was is None:
-        return ""
-    if f"{now:.3f}" == f"{was:.3f}":
-        return "same"
-    return "better" if (now > was) == METRICS[metric].higher_is_better else "worse"
 
 
 def data_words(data: DataFact) -> str:
